@@ -1,0 +1,365 @@
+"""The command line: ``shoal STEP …`` for machines, ``shoal outliers`` and ``explain`` for people.
+
+``jobs/*.py`` call :func:`main` with the step's name, so that ``spark-submit`` and the command do
+the same.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from shoal import __version__
+from shoal.config import load_settings
+from shoal.contracts import TABLES
+from shoal.errors import DataError, ShoalError, UsageError
+from shoal.log import set_up_logging
+from shoal.pipelines.context import Context, open_context
+from shoal.pipelines.nightly import Dates
+from shoal.report.text import FORMS, Form
+
+log = logging.getLogger("shoal")
+
+app = typer.Typer(
+    name="shoal",
+    help="Finds the hosts, users and addresses that stray from their peers, night by night.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+tables_app = typer.Typer(no_args_is_help=True, help="Tables: made and described.")
+app.add_typer(tables_app, name="tables")
+
+ConfOption = Annotated[str, typer.Option("--conf", help="Configuration file (YAML).")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override, e.g. fit.n_components=4. Repeatable.")
+]
+DateOption = Annotated[
+    str | None, typer.Option("--date", help="Event day (UTC), yesterday by default.")
+]
+StartOption = Annotated[str | None, typer.Option("--start", help="First day of a range.")]
+EndOption = Annotated[str | None, typer.Option("--end", help="Last day of a range.")]
+StrictOption = Annotated[bool, typer.Option(help="Leave with 3 if faults were recorded.")]
+FormatOption = Annotated[str, typer.Option("--format", help="table, json, csv or md.")]
+TypeOption = Annotated[str | None, typer.Option("--type", help="Entity type.")]
+
+DEFAULT_CONF = "conf/local.yaml"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; the last line printed says why it is not 0."""
+    try:
+        code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        return int(code or 0)
+    except ShoalError as error:
+        print(f"shoal: {error}", file=sys.stderr)
+        return error.exit_code
+    except typer.Exit as stop:
+        return int(stop.exit_code)
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    import click
+
+    if isinstance(error, click.ClickException):
+        error.show()
+        return 2
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        print("shoal: interrupted", file=sys.stderr)
+        return 4
+    log.exception("unexpected error")
+    print(f"shoal: {type(error).__name__}: {_first_line(error)}", file=sys.stderr)
+    return 4
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "no message")
+
+
+def parse_dates(day: str | None, start: str | None, end: str | None) -> Dates:
+    """The nights asked for: ``--date``, or ``--start`` with ``--end``, else yesterday (UTC)."""
+    if day and (start or end):
+        raise UsageError("give --date, or --start and --end, not both")
+    if start or end:
+        if not (start and end):
+            raise UsageError("--start and --end go together")
+        first, last = _date("--start", start), _date("--end", end)
+        if last < first:
+            raise UsageError(f"--end {last} is before --start {first}")
+        return Dates(first, last, is_range=True)
+    one = _date("--date", day) if day else (datetime.now(UTC) - timedelta(days=1)).date()
+    return Dates(one, one, is_range=False)
+
+
+def _date(option: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r} is not a date, e.g. 2024-04-20") from error
+
+
+def run(
+    command: str,
+    conf: str,
+    overrides: Sequence[str] | None,
+    work: Callable[[Context], Any],
+    *,
+    is_recorded: bool = True,
+    strict: bool = False,
+) -> Any:
+    """Load the configuration, open the session and do the work of one command."""
+    settings = load_settings(conf, overrides or [])
+    set_up_logging(settings.log.level, settings.log.format)
+    from shoal.spark.session import start_session  # pyspark is slow to import: errors come first
+
+    started = time.monotonic()
+    spark = start_session(settings, name=f"shoal {command}")
+    try:
+        context = open_context(spark, settings, sys.argv[1:])
+        if not is_recorded:
+            return work(context)
+        return _recorded(context, command, work, started=started, strict=strict)
+    finally:
+        spark.stop()
+
+
+def _recorded(
+    context: Context,
+    command: str,
+    work: Callable[[Context], Any],
+    *,
+    started: float,
+    strict: bool,
+) -> Any:
+    """Do the work and leave a row in ``runs`` about how it ended."""
+    state, code, message = "failed", 4, "stopped"
+    try:
+        result = work(context)
+        if strict and context.faults:
+            raise DataError("faults were recorded: " + "; ".join(context.faults))
+        state, code, message = "done", 0, "done"
+        return result
+    except ShoalError as error:
+        code, message = error.exit_code, str(error)
+        raise
+    except Exception as error:
+        message = f"{type(error).__name__}: {_first_line(error)}"
+        raise
+    finally:
+        context.run_log.add(
+            command,
+            state,
+            faults=context.faults,
+            exit_code=code,
+            message=message[:1000],
+            seconds=time.monotonic() - started,
+        )
+        _flush(context)
+
+
+def _flush(context: Context) -> None:
+    """Write the run's rows; if even that fails, the first error is the one to tell."""
+    try:
+        context.run_log.flush()
+    except Exception as error:
+        if sys.exc_info()[1] is error and error.__context__ is None:
+            raise
+        log.warning("runs could not be written: %s", _first_line(error))
+
+
+def _each_day(dates: Dates, step: Callable[[Context, date], Any]) -> Callable[[Context], None]:
+    """A step over the days of a range that have data, or over one date."""
+
+    def work(context: Context) -> None:
+        from shoal.pipelines.plan import days_with_data
+        from shoal.spark.runs import leased
+
+        days = [dates.start]
+        if dates.is_range:
+            days = days_with_data(context.warehouse, dates.start, dates.end)
+        if not days:
+            raise DataError(f"no events from {dates.start} to {dates.end} have been ingested")
+        keys = [f"night/{day}" for day in days]
+        with leased(context.run_log, keys, ttl_s=context.settings.lease.ttl_s):
+            for day in days:
+                step(context, day)
+
+    return work
+
+
+@app.command()
+def ingest(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    start: StartOption = None, end: EndOption = None, strict: StrictOption = False,
+) -> None:  # fmt: skip
+    """Read raw files that the ledger does not know yet."""
+    from shoal.pipelines.ingest import DayWindow
+    from shoal.pipelines.ingest import ingest as ingest_files
+
+    dates = parse_dates(day, start, end)
+
+    def work(context: Context) -> None:
+        late_days = context.settings.ingest.late_days
+        window = None if dates.is_range else DayWindow.around(dates.start, late_days)
+        ingest_files(context, window)
+
+    run("ingest", conf, overrides, work, strict=strict)
+
+
+@app.command()
+def features(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    start: StartOption = None, end: EndOption = None, strict: StrictOption = False,
+) -> None:  # fmt: skip
+    """Aggregate a night's events to activity and features."""
+    from shoal.pipelines.features import build_features
+
+    dates = parse_dates(day, start, end)
+    run("features", conf, overrides, _each_day(dates, build_features), strict=strict)
+
+
+@app.command()
+def fit(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    start: StartOption = None, end: EndOption = None, strict: StrictOption = False,
+) -> None:  # fmt: skip
+    """Fit the models that serve from a night on, on the nights before it."""
+    from shoal.pipelines.fit import fit as fit_night
+
+    dates = parse_dates(day, start, end)
+    run("fit", conf, overrides, _each_day(dates, fit_night), strict=strict)
+
+
+@app.command()
+def score(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    start: StartOption = None, end: EndOption = None, strict: StrictOption = False,
+) -> None:  # fmt: skip
+    """Score a night's entities and write its list."""
+    from shoal.pipelines.score import score as score_night
+
+    dates = parse_dates(day, start, end)
+    run("score", conf, overrides, _each_day(dates, score_night), strict=strict)
+
+
+@app.command()
+def drift(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    start: StartOption = None, end: EndOption = None, strict: StrictOption = False,
+) -> None:  # fmt: skip
+    """Compare a night's clusters with those of the night before."""
+    from shoal.pipelines.drift import drift as drift_night
+
+    dates = parse_dates(day, start, end)
+    run("drift", conf, overrides, _each_day(dates, drift_night), strict=strict)
+
+
+@app.command()
+def publish(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    start: StartOption = None, end: EndOption = None, strict: StrictOption = False,
+) -> None:  # fmt: skip
+    """Make a night visible whose steps have all run."""
+    from shoal.pipelines.nightly import publish as publish_night
+
+    dates = parse_dates(day, start, end)
+    run("publish", conf, overrides, _each_day(dates, publish_night), strict=strict)
+
+
+@app.command()
+def nightly(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    start: StartOption = None, end: EndOption = None, strict: StrictOption = False,
+) -> None:  # fmt: skip
+    """Run whole nights: ingest, features, fit if due, score, drift, publish."""
+    from shoal.pipelines.nightly import nightly as run_nights
+
+    dates = parse_dates(day, start, end)
+    run("nightly", conf, overrides, lambda context: run_nights(context, dates), strict=strict)
+
+
+@tables_app.command("apply")
+def tables_apply(conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None) -> None:
+    """Create missing tables and bring older ones to their contract's version."""
+    from shoal.spark.tables import apply_contracts
+
+    def work(context: Context) -> None:
+        done = apply_contracts(context.warehouse)
+        counts = {state: [t.name for t, s in done if s == state] for _, state in done}
+        for state, names in sorted(counts.items()):
+            log.info("%s %d of %d tables", state, len(names), len(TABLES))
+
+    run("tables apply", conf, overrides, work, is_recorded=False)
+
+
+@tables_app.command("dictionary")
+def tables_dictionary() -> None:
+    """Print the data dictionary as Markdown, as it stands in the README."""
+    from shoal.report.dictionary import data_dictionary
+
+    print(data_dictionary())
+
+
+@app.command()
+def outliers(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    entity_type: TypeOption = None,
+    slice_name: Annotated[str | None, typer.Option("--slice", help="Group of peers.")] = None,
+    lane: Annotated[str | None, typer.Option(help="stray, microcluster or standing.")] = None,
+    top: Annotated[int | None, typer.Option(help="At most so many lines.")] = None,
+    form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Print a night's list, the last published night's by default."""
+    from shoal.pipelines.people import list_outliers
+    from shoal.report.pages import list_page
+
+    wanted = _form(form)
+    at = _date("--date", day) if day else None
+
+    def work(context: Context) -> str:
+        night, lines = list_outliers(
+            context, at, entity_type=entity_type, slice_name=slice_name, lane=lane, limit=top
+        )
+        return list_page(night.event_date, lines, night.row_counts.get("entity_scores", 0), wanted)
+
+    print(run("outliers", conf, overrides, work, is_recorded=False))
+
+
+@app.command()
+def explain(
+    entity: Annotated[str, typer.Argument(help="Name of the entity, as on the list.")],
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    entity_type: TypeOption = None, form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Explain one entity's night from stored rows."""
+    from shoal.pipelines.people import explain_entity
+    from shoal.report.pages import entity_page
+
+    wanted = _form(form)
+    at = _date("--date", day) if day else None
+
+    def work(context: Context) -> str:
+        _, found = explain_entity(context, entity, at, entity_type=entity_type)
+        return entity_page(found, wanted)
+
+    print(run("explain", conf, overrides, work, is_recorded=False))
+
+
+@app.command()
+def version() -> None:
+    """Print Shoal's version."""
+    print(__version__)
+
+
+def _form(text: str) -> Form:
+    for form in FORMS:
+        if text == form:
+            return form
+    raise UsageError(f"--format {text!r} is not one of {', '.join(FORMS)}")

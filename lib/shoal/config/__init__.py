@@ -1,0 +1,15 @@
+"""Configuration: YAML in, validated and immutable settings out."""
+
+from shoal.config.load import config_hash, load_settings, resolved_json, runtime_hash, validate
+from shoal.config.schema import FeaturesSource, Settings, Source
+
+__all__ = [
+    "FeaturesSource",
+    "Settings",
+    "Source",
+    "config_hash",
+    "load_settings",
+    "resolved_json",
+    "runtime_hash",
+    "validate",
+]

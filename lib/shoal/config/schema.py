@@ -1,0 +1,249 @@
+"""The settings of Shoal, their types, defaults and limits.
+
+Field names of models are scikit-learn's. ``Settings.runtime`` and everything in
+:data:`RUNTIME_SECTIONS` say where and how Shoal runs; all else says what a score means.
+"""
+
+import ipaddress
+from datetime import date
+from typing import Annotated, Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+RUNTIME_SECTIONS = frozenset({"storage", "spark", "log", "lease"})
+"""Sections that change how Shoal runs, never what its numbers mean."""
+
+BuiltinEntity = Literal["host", "user", "source_address"]
+BUILTIN_ENTITIES: tuple[BuiltinEntity, ...] = get_args(BuiltinEntity)
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+class Section(BaseModel):
+    """Base of all sections: no unknown keys, no silent conversion of types, immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Storage(Section):
+    """Where tables lie: a folder, or a catalog schema."""
+
+    path: str | None = None
+    catalog: str | None = None
+    schema_name: str | None = Field(default=None, alias="schema")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Storage":
+        by_catalog = self.schema_name is not None
+        if by_catalog == (self.path is not None):
+            raise ValueError("set either path, or schema (with catalog), not both")
+        if self.catalog and not by_catalog:
+            raise ValueError("catalog needs schema")
+        return self
+
+
+class Spark(Section):
+    """How sessions are made; under spark-submit its own settings win."""
+
+    master: str | None = None
+    driver_memory: str | None = None
+    shuffle_partitions: int | None = Field(default=None, ge=1)
+    conf: dict[str, str] = Field(default_factory=dict)
+
+
+class Log(Section):
+    """Logging: a console for people, JSON lines for platforms."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class Lease(Section):
+    """How long a run may hold a night without a sign of life, and how long others wait."""
+
+    ttl_s: int = Field(default=600, ge=30)
+    ingest_wait_s: int = Field(default=900, ge=0)
+
+
+class _FileSource(Section):
+    name: Name
+    paths: list[str] = Field(min_length=1)
+    pattern: str | None = None
+
+
+class WindowsJsonSource(_FileSource):
+    """Windows events as JSON lines: Sysmon and Security."""
+
+    kind: Literal["windows_json"]
+
+
+class ZeekSource(_FileSource):
+    """Zeek logs, TSV or JSON."""
+
+    kind: Literal["zeek"]
+
+
+class FeaturesSource(_FileSource):
+    """A ready feature table."""
+
+    kind: Literal["features"]
+    format: Literal["csv", "parquet"] = "csv"
+    entity_type: Name
+    id_column: str
+    date_column: str
+    slice_column: str | None = None
+    feature_columns: list[str] | None = None
+
+    @field_validator("entity_type")
+    @classmethod
+    def _not_built_in(cls, entity_type: str) -> str:
+        if entity_type in BUILTIN_ENTITIES:
+            raise ValueError(
+                f"{entity_type!r} is built from events; give the ready table a type of its own"
+            )
+        return entity_type
+
+
+Source = Annotated[WindowsJsonSource | ZeekSource | FeaturesSource, Field(discriminator="kind")]
+
+
+class Ingest(Section):
+    """Reading of raw files."""
+
+    late_days: int = Field(default=7, ge=0)
+
+
+class Site(Section):
+    """A site: its time zone for hours, and the hosts in it."""
+
+    name: Name
+    timezone: str = "UTC"
+    host_prefixes: list[str] = Field(default_factory=list)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(
+                f"{timezone!r} is not a time zone of the IANA database, e.g. Europe/Berlin"
+            ) from error
+        return timezone
+
+
+class Features(Section):
+    """What features look back on."""
+
+    novelty_days: int = Field(default=28, ge=1)
+    rare_share: float = Field(default=0.01, gt=0, lt=1)
+    profile_terms: int = Field(default=200, ge=0, le=10_000)
+
+
+class Fit(Section):
+    """The models: scikit-learn's names for its settings."""
+
+    every_days: int = Field(default=7, ge=1)
+    window_days: int = Field(default=28, ge=1)
+    min_entities: int = Field(default=10, ge=2)
+    min_rows: int = Field(default=20, ge=5)
+    sample_rows: int = Field(default=20_000, ge=100, le=200_000)
+    n_components: int = Field(default=6, ge=1, le=64)
+    covariance_type: Literal["full", "tied", "diag", "spherical"] = "full"
+    n_clusters: int = Field(default=6, ge=1, le=256)
+    n_init: int = Field(default=3, ge=1, le=50)
+    reg_covar: float = Field(default=1e-4, gt=0)
+    tol: float = Field(default=1e-3, gt=0)
+    max_iter: int = Field(default=100, ge=1)
+    random_state: int = Field(default=0, ge=0)
+    winsorize_sd: float = Field(default=8.0, gt=1)
+    explained_variance: float = Field(default=0.95, gt=0, le=1)
+    max_pca_components: int = Field(default=30, ge=1, le=50)
+    n_folds: int = Field(default=5, ge=2, le=20)
+
+
+class Slices(Section):
+    """How entities are grouped with their peers, and when a group is refined."""
+
+    label: str | None = "role"
+    by_side: bool = True
+    min_entities: int = Field(default=50, ge=10)
+    max_rows: int = Field(default=20_000, ge=100)
+
+
+class Score(Section):
+    """Scoring."""
+
+    min_events: int = Field(default=5, ge=1)
+    self_min_nights: int = Field(default=5, ge=2)
+    self_days: int = Field(default=28, ge=1)
+
+
+class Outliers(Section):
+    """The night's list."""
+
+    capacity: int = Field(default=20, ge=1)
+    max_p_value: float = Field(default=0.05, gt=0, le=1)
+    reasons: int = Field(default=5, ge=1, le=50)
+    evidence: int = Field(default=8, ge=0, le=100)
+
+
+class Drift(Section):
+    """Cluster drift."""
+
+    n_clusters: int = Field(default=6, ge=2, le=256)
+    min_entities: int = Field(default=20, ge=2)
+
+
+class Settings(Section):
+    """A whole configuration."""
+
+    storage: Storage
+    sources: list[Source] = Field(default_factory=list)
+    entities: list[BuiltinEntity] = Field(default_factory=lambda: list(BUILTIN_ENTITIES))
+    home_networks: list[str] = Field(
+        default_factory=lambda: [
+            "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8",
+            "169.254.0.0/16", "fc00::/7", "fe80::/10", "::1/128",
+        ]
+    )  # fmt: skip
+    sites: list[Site] = Field(default_factory=list)
+    start_date: date | None = None
+    ingest: Ingest = Ingest()
+    features: Features = Features()
+    fit: Fit = Fit()
+    slices: Slices = Slices()
+    score: Score = Score()
+    outliers: Outliers = Outliers()
+    drift: Drift = Drift()
+    lease: Lease = Lease()
+    spark: Spark = Spark()
+    log: Log = Log()
+
+    @field_validator("home_networks")
+    @classmethod
+    def _are_networks(cls, networks: list[str]) -> list[str]:
+        for network in networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"{error}; write a network as 10.0.0.0/8") from error
+        return networks
+
+    @model_validator(mode="after")
+    def _unique_sources(self) -> "Settings":
+        names = [source.name for source in self.sources]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"source names must differ; repeated: {repeated}")
+        return self
+
+    @property
+    def feature_entity_types(self) -> list[str]:
+        """Entity types that come from ready feature tables, sorted."""
+        return sorted({s.entity_type for s in self.sources if isinstance(s, FeaturesSource)})
+
+    @property
+    def entity_types(self) -> list[str]:
+        """All entity types of this configuration, sorted."""
+        return sorted({*self.entities, *self.feature_entity_types})

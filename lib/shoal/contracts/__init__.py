@@ -1,0 +1,84 @@
+"""Every table of Shoal, declared once."""
+
+from shoal.contracts.drift import (
+    CONFIG_CHANGES,
+    DRIFT_ALERT_RATE,
+    DRIFT_CLUSTERS,
+    DRIFT_COMPONENTS,
+    DRIFT_FEATURES,
+)
+from shoal.contracts.entities import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_LABELS
+from shoal.contracts.events import (
+    EVENTS_AUTH,
+    EVENTS_FILE,
+    EVENTS_NETWORK,
+    EVENTS_PROCESS,
+    FEATURE_ROWS,
+    INGEST_FILES,
+    QUARANTINE,
+)
+from shoal.contracts.models import MODEL_CANDIDATES, MODEL_STATUS, MODELS
+from shoal.contracts.nights import NIGHTS, RUNS
+from shoal.contracts.scores import ENTITY_SCORES, OUTLIERS, SUPPRESSIONS, UNSCORED, VERDICTS
+from shoal.contracts.table import Column, Table
+
+TABLES: tuple[Table, ...] = (
+    EVENTS_PROCESS,
+    EVENTS_NETWORK,
+    EVENTS_AUTH,
+    EVENTS_FILE,
+    FEATURE_ROWS,
+    INGEST_FILES,
+    QUARANTINE,
+    ENTITY_ACTIVITY,
+    ENTITY_FEATURES,
+    ENTITY_LABELS,
+    MODEL_CANDIDATES,
+    MODELS,
+    MODEL_STATUS,
+    ENTITY_SCORES,
+    OUTLIERS,
+    UNSCORED,
+    DRIFT_CLUSTERS,
+    DRIFT_COMPONENTS,
+    DRIFT_FEATURES,
+    DRIFT_ALERT_RATE,
+    CONFIG_CHANGES,
+    VERDICTS,
+    SUPPRESSIONS,
+    NIGHTS,
+    RUNS,
+)
+TABLE_BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
+
+__all__ = [
+    "CONFIG_CHANGES",
+    "DRIFT_ALERT_RATE",
+    "DRIFT_CLUSTERS",
+    "DRIFT_COMPONENTS",
+    "DRIFT_FEATURES",
+    "ENTITY_ACTIVITY",
+    "ENTITY_FEATURES",
+    "ENTITY_LABELS",
+    "ENTITY_SCORES",
+    "EVENTS_AUTH",
+    "EVENTS_FILE",
+    "EVENTS_NETWORK",
+    "EVENTS_PROCESS",
+    "FEATURE_ROWS",
+    "INGEST_FILES",
+    "MODELS",
+    "MODEL_CANDIDATES",
+    "MODEL_STATUS",
+    "NIGHTS",
+    "OUTLIERS",
+    "QUARANTINE",
+    "RUNS",
+    "SUPPRESSIONS",
+    "TABLES",
+    "TABLE_BY_NAME",
+    "UNSCORED",
+    "VERDICTS",
+    "Column",
+    "Table",
+]

@@ -1,0 +1,114 @@
+"""Entities: what they did in a day, the features of it, and what they are."""
+
+from pyspark.sql import types as T
+
+from shoal.contracts.events import FEATURE_VALUES
+from shoal.contracts.features import FEATURES
+from shoal.contracts.table import (
+    DATE,
+    DOUBLE,
+    LONG,
+    LONGS,
+    STRING,
+    STRINGS,
+    TIMESTAMP,
+    Column,
+    Table,
+    struct,
+)
+
+HOUR_SLOTS = 24
+GAP_BINS = 32
+"""Bins of the gap histogram: bin 0 is under 1 s, bin i is [2^((i-1)/2), 2^(i/2)) s, the last is
+open; half an octave each, so that a beacon with 10 % jitter falls into one or two bins."""
+
+EVENT_DATE = Column("event_date", DATE, "UTC day", is_nullable=False)
+RUN_ID = Column("run_id", STRING, "hash of night, configuration and input versions; see nights")
+ENTITY = (
+    Column("entity_type", STRING, "host, user, source_address or a configured type"),
+    Column("entity_id", STRING, "the entity, lower-cased"),
+)
+ENTITY_KEY = ("event_date", "entity_type", "entity_id")
+
+ENTITY_ACTIVITY = Table(
+    name="entity_activity",
+    doc="What every entity did in a day, by dimension: mergeable integer measures. "
+    "The only table that reads events; features, rarity, reasons and drill-down read this.",
+    grain="entity × day × dimension × value",
+    key=(*ENTITY_KEY, "dimension", "value"),
+    columns=(
+        EVENT_DATE,
+        *ENTITY,
+        Column(
+            "dimension",
+            STRING,
+            "total, category, program, parent_child, user, host, peer_address, peer_network, "
+            "port, program_port, program_network, service, logon_type, logon_source",
+        ),
+        Column("value", STRING, "value of the dimension; empty for total"),
+        Column("event_count", LONG, "events"),
+        Column("failed_count", LONG, "of these, failed connections and refused logons"),
+        Column("bytes_in", LONG, "bytes from destination to source"),
+        Column("bytes_out", LONG, "bytes from source to destination"),
+        Column("packets", LONG, "packets both ways"),
+        Column("timed_count", LONG, "events that have a duration"),
+        Column("duration_us", LONG, "sum of durations, microseconds"),
+        Column("duration_ms2", LONG, "sum of squared durations, square milliseconds"),
+        Column("first_ts", TIMESTAMP, "first event"),
+        Column("last_ts", TIMESTAMP, "last event"),
+        Column("hour_counts", LONGS, "events by hour of the day in the site's time zone, 24 slots"),
+        Column(
+            "gap_counts",
+            LONGS,
+            "gaps between successive events by half-octave bins from 1 s, 32 slots; "
+            "only for peer_address, empty elsewhere",
+        ),
+        Column("command_line_count", LONG, "events that have a command line"),
+        Column("command_line_length", LONG, "sum of command-line lengths, characters"),
+        Column("command_line_entropy_mbit", LONG, "sum of command-line entropies, millibits"),
+        Column("sample_event_ids", STRINGS, "two of its events, the smallest and the largest id"),
+        RUN_ID,
+    ),
+    partition=("event_date",),
+    is_night=True,
+    retention_days=400,
+)
+
+PROFILE = T.ArrayType(
+    struct(term=(STRING, "dimension=value"), count=(LONG, "events with that value"))
+)
+
+ENTITY_FEATURES = Table(
+    name="entity_features",
+    doc="One row of numbers for every entity's day. Built-in features are columns; rows of a "
+    "ready feature table stand in `values`.",
+    grain="entity × day",
+    key=ENTITY_KEY,
+    columns=(
+        EVENT_DATE,
+        *ENTITY,
+        Column("feature_set", STRING, "builtin: the named columns; values: the array"),
+        Column("slice", STRING, "group of peers: role and side, see the README"),
+        *(Column(f.name, DOUBLE, f"{f.doc} ({f.unit})") for f in FEATURES),
+        Column("values", FEATURE_VALUES, "features of a ready feature table, by name"),
+        Column("profile", PROFILE, "the programs and ports of the day, sparse"),
+        RUN_ID,
+    ),
+    partition=("event_date",),
+    is_night=True,
+    retention_days=400,
+)
+
+ENTITY_LABELS = Table(
+    name="entity_labels",
+    doc="What an entity is: role, tenant, site, … from outside Shoal.",
+    grain="entity × label",
+    key=("entity_type", "entity_id", "label"),
+    columns=(
+        *ENTITY,
+        Column("label", STRING, "role, tenant, operating_system, asset_class, site, image, …"),
+        Column("value", STRING, "its value"),
+        Column("source", STRING, "where the label came from"),
+        Column("effective_date", DATE, "first night that uses it"),
+    ),
+)

@@ -1,0 +1,105 @@
+"""The built-in features: each declared once, in the units of the log.
+
+Column docs, the README's dictionary, the log transform of the models and the wording of
+reasons all derive from this list. It is only ever added to.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One numeric feature of an entity's day.
+
+    ``is_count`` marks heavy-tailed, non-negative measures that preparation may log; shares and
+    positions on a circle are left alone.
+    """
+
+    name: str
+    unit: str
+    doc: str
+    is_count: bool = True
+
+
+NOVEL_DIMENSIONS = (
+    "program",
+    "parent_child",
+    "peer_address",
+    "port",
+    "program_port",
+    "program_network",
+)
+"""Dimensions whose values are counted as new for the entity, and as rare among its peers."""
+
+_TOTALS = (
+    Feature("event_count", "events", "events of every kind"),
+    Feature("process_count", "launches", "programs started"),
+    Feature("network_count", "connections", "connections opened or accepted"),
+    Feature("file_count", "files", "files created"),
+    Feature("auth_count", "logons", "logons, successful and refused"),
+    Feature("logon_failed_count", "logons", "logons refused"),
+    Feature("network_failed_share", "share", "share of connections that failed", False),
+    Feature("bytes_out_sum", "bytes", "payload sent by the side that opened the connections"),
+    Feature("bytes_in_sum", "bytes", "payload sent back"),
+    Feature("bytes_out_share", "share", "bytes out over all bytes", False),
+    Feature("packet_sum", "packets", "packets both ways"),
+    Feature("duration_mean_s", "seconds", "mean duration of a connection"),
+    Feature("duration_sd_s", "seconds", "standard deviation of the durations"),
+    Feature("active_hours", "hours", "hours of the day with an event", False),
+    Feature("hour_top_share", "share", "share of the day's events in its busiest hour", False),
+    Feature("hour_cos", "circle", "mean hour of the events on a circle, cosine", False),
+    Feature("hour_sin", "circle", "mean hour of the events on a circle, sine", False),
+    Feature("command_line_length_mean", "characters", "mean length of a command line"),
+    Feature("command_line_entropy_mean", "bits", "mean entropy of a command line", False),
+)
+
+_DISTINCT = tuple(
+    Feature(f"{name}_distinct", label, f"distinct {label}")
+    for name, label in (
+        ("program", "programs"),
+        ("parent_child", "parent and child pairs"),
+        ("user", "users"),
+        ("host", "hosts"),
+        ("peer_address", "peer addresses"),
+        ("peer_network", "peer networks"),
+        ("port", "service ports"),
+        ("program_port", "program and port pairs"),
+        ("program_network", "program and network pairs"),
+    )
+)
+
+_CONCENTRATION = (
+    Feature("program_top_share", "share", "share of launches by the commonest program", False),
+    Feature("peer_address_top_share", "share", "share of connections with one address", False),
+    Feature("port_top_share", "share", "share of connections to the commonest port", False),
+    Feature(
+        "beacon_regularity_max",
+        "0 to 1",
+        "how regular and how lasting the most regular traffic with one peer address is: "
+        "1 minus the normalised entropy of the gaps, times the share of the day's hours it was "
+        "seen in; 0 below 24 gaps",
+        False,
+    ),
+)
+
+_NOVEL = tuple(
+    Feature(
+        f"new_{dimension}_count",
+        "values",
+        f"values of {dimension} not seen for the entity in the novelty window; null without a past",
+    )
+    for dimension in NOVEL_DIMENSIONS
+)
+
+_RARE = tuple(
+    Feature(
+        f"rare_{dimension}_count",
+        "values",
+        f"values of {dimension} that few or no peers showed in the novelty window or this day",
+    )
+    for dimension in NOVEL_DIMENSIONS
+)
+
+FEATURES: tuple[Feature, ...] = (*_TOTALS, *_DISTINCT, *_CONCENTRATION, *_NOVEL, *_RARE)
+FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
+FEATURE_BY_NAME: dict[str, Feature] = {feature.name: feature for feature in FEATURES}

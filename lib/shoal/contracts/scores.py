@@ -1,0 +1,166 @@
+"""Scores, the list they make, and what could not be scored."""
+
+from pyspark.sql import types as T
+
+from shoal.contracts.entities import ENTITY, ENTITY_KEY, EVENT_DATE, RUN_ID
+from shoal.contracts.models import MODEL_TOLERANCE
+from shoal.contracts.table import (
+    BOOLEAN,
+    DATE,
+    DOUBLE,
+    INT,
+    LONG,
+    STRING,
+    STRINGS,
+    TIMESTAMP,
+    Column,
+    Table,
+    struct,
+)
+
+SEVERITIES = ((4.0, "critical"), (3.0, "high"), (2.0, "medium"), (0.0, "low"))
+"""Smallest anomaly_score of each severity: 3 is one in a thousand peer nights."""
+
+SCORE_COLUMNS = (
+    Column("slice", STRING, "group of peers it was compared with"),
+    Column("cluster_id", INT, "component with the largest responsibility, from 0"),
+    Column("second_cluster_id", INT, "component with the second largest, null if there is one"),
+    Column("responsibility", DOUBLE, "probability of the first component"),
+    Column("responsibility_entropy", DOUBLE, "entropy of all responsibilities, nats"),
+    Column("log_density", DOUBLE, "log density, mixture plus residual, nats; lower is stranger"),
+    Column("residual_distance", DOUBLE, "length of what PCA discards, standard units"),
+    Column("centroid_id", INT, "nearest k-means centre, from 0"),
+    Column("centroid_distance", DOUBLE, "distance to that centre, standard units"),
+    Column("p_value", DOUBLE, "share of peer nights at least as strange"),
+    Column("anomaly_score", DOUBLE, "−log10 of p_value: higher is stranger, 3 is 1 in 1,000"),
+    Column("self_p_value", DOUBLE, "share of its own past nights as strange; null without one"),
+    Column("severity", STRING, "critical, high, medium or low: fixed steps of anomaly_score"),
+    Column("reference_entities", LONG, "peers behind p_value"),
+    Column("reference_days", LONG, "days behind p_value"),
+    Column("calibration", STRING, "own, parent (small slice) or extrapolated (beyond 1/n)"),
+    Column("model_version", STRING, "model that spoke"),
+)
+
+ENTITY_SCORES = Table(
+    name="entity_scores",
+    doc="How strange every entity's day is among its peers.",
+    grain="entity × day",
+    key=ENTITY_KEY,
+    columns=(EVENT_DATE, *ENTITY, *SCORE_COLUMNS, RUN_ID),
+    partition=("event_date",),
+    is_night=True,
+    tolerance=MODEL_TOLERANCE,
+)
+
+REASONS = T.ArrayType(
+    struct(
+        feature=(STRING, "name of the feature"),
+        value=(DOUBLE, "the entity's own value, in unit"),
+        expected=(DOUBLE, "what peers with its other values show, in unit"),
+        unit=(STRING, "unit of value and expected"),
+        peers_sharing=(LONG, "peers of the day at least as far out in this direction"),
+        peers=(LONG, "peers of the day with a value"),
+        contribution=(DOUBLE, "drop of the squared distance if the value were as expected"),
+        direction=(STRING, "high or low"),
+    )
+)
+
+EVIDENCE = T.ArrayType(
+    struct(
+        dimension=(STRING, "dimension of entity_activity"),
+        value=(STRING, "its value"),
+        event_count=(LONG, "events of the entity with it"),
+        entities_sharing=(LONG, "entities of the type that showed it on the day"),
+        is_new=(BOOLEAN, "not seen for the entity in the novelty window; null without a past"),
+        first_ts=(TIMESTAMP, "first event"),
+        last_ts=(TIMESTAMP, "last event"),
+        sample_event_ids=(STRINGS, "events to look at"),
+    )
+)
+
+OUTLIERS = Table(
+    name="outliers",
+    doc="The night's list.",
+    grain="entity × day on the list",
+    key=ENTITY_KEY,
+    columns=(
+        EVENT_DATE,
+        *ENTITY,
+        Column("rank", INT, "place on the list, from 1"),
+        Column("policy", STRING, "rule that made the list, with its settings"),
+        Column("lane", STRING, "stray, microcluster or standing"),
+        *(
+            column
+            for column in SCORE_COLUMNS
+            if column.name
+            in {"slice", "cluster_id", "p_value", "anomaly_score", "self_p_value", "severity"}
+            | {"calibration", "model_version"}
+        ),
+        Column("reasons", REASONS, "features that carry the score, strongest first"),
+        Column("evidence", EVIDENCE, "activity rows behind it, rarest first"),
+        Column("novelty", LONG, "values of the day that are new for the entity"),
+        Column("days_in_row", INT, "nights in a row on the list, this one included"),
+        Column("change", STRING, "new, unchanged, raised or withdrawn"),
+        Column("expected_by_chance", DOUBLE, "entities that chance alone puts at or above here"),
+        Column("case_id", STRING, "entities that share the evidence share the case"),
+        Column("suppressed_by", STRING, "rule that hides it"),
+        RUN_ID,
+    ),
+    partition=("event_date",),
+    is_night=True,
+    tolerance=MODEL_TOLERANCE,
+)
+
+UNSCORED = Table(
+    name="unscored",
+    doc="Entities with activity that got no score, and why: nothing is dropped without a row.",
+    grain="entity × day not scored",
+    key=ENTITY_KEY,
+    columns=(
+        EVENT_DATE,
+        *ENTITY,
+        Column("slice", STRING, "group of peers"),
+        Column("reason", STRING, "no_model, too_few_events, non_finite_feature, silent, …"),
+        Column("detail", STRING, "the value that was wrong, or what is missing"),
+        RUN_ID,
+    ),
+    partition=("event_date",),
+    is_night=True,
+)
+
+VERDICTS = Table(
+    name="verdicts",
+    doc="What an analyst found; append-only.",
+    grain="one verdict on an entity's day",
+    key=("verdict_id",),
+    columns=(
+        Column("verdict_id", STRING, "hash of its content"),
+        EVENT_DATE,
+        *ENTITY,
+        Column("verdict", STRING, "benign, suspicious or malicious"),
+        Column("reason", STRING, "why"),
+        Column("owner", STRING, "who says so"),
+        Column("scope", STRING, "what it covers: the day, the entity, the pattern"),
+        Column("effective_date", DATE, "first night that heeds it"),
+        Column("expiry_date", DATE, "first night that no longer does"),
+        Column("created_ts", TIMESTAMP, "when it was written (UTC)", is_volatile=True),
+    ),
+)
+
+SUPPRESSIONS = Table(
+    name="suppressions",
+    doc="Rules that hide lines of the list; append-only.",
+    grain="one rule",
+    key=("suppression_id",),
+    columns=(
+        Column("suppression_id", STRING, "hash of its content"),
+        ENTITY[0],
+        Column("scope", STRING, "entity, slice, feature, value or reason"),
+        Column("pattern", STRING, "what it matches"),
+        Column("reason", STRING, "why"),
+        Column("owner", STRING, "who set it"),
+        Column("effective_date", DATE, "first night that heeds it"),
+        Column("expiry_date", DATE, "first night that no longer does"),
+        Column("created_ts", TIMESTAMP, "when it was written (UTC)", is_volatile=True),
+    ),
+)

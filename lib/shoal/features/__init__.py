@@ -1,0 +1,1 @@
+"""From events to activity to features: DataFrames in, DataFrames out."""

@@ -1,0 +1,245 @@
+"""Features of an entity's day, all from ``entity_activity``."""
+
+import math
+from collections.abc import Callable
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from shoal.contracts.entities import GAP_BINS, HOUR_SLOTS
+from shoal.contracts.features import FEATURE_NAMES, NOVEL_DIMENSIONS
+
+ENTITY = ["entity_type", "entity_id"]
+PAIR = [*ENTITY, "dimension", "value"]
+BEACON_MIN_GAPS = 24
+_CATEGORIES = ("process", "network", "file", "auth")
+_DISTINCT = (
+    "program",
+    "parent_child",
+    "user",
+    "host",
+    "peer_address",
+    "peer_network",
+    "port",
+    "program_port",
+    "program_network",
+)
+_TOP_SHARES = ("program", "peer_address", "port")
+
+
+def aggregate_features(
+    activity: DataFrame, past: DataFrame, *, rare_share: float, profile_terms: int
+) -> DataFrame:
+    """Aggregate a day of activity to one row of features an entity.
+
+    Parameters
+    ----------
+    activity : the day, grain entity × day × dimension × value
+    past : published days of the novelty window, same grain
+    rare_share : a value is rare if at most this share of entities, or one, shows it
+    profile_terms : most terms kept in ``profile``
+
+    Returns
+    -------
+    entity × day: the keys, every built-in feature as double, and ``profile``.
+    """
+    measured = _aggregate_measures(activity).join(
+        _aggregate_novelty(activity, past, rare_share=rare_share), ENTITY, how="left"
+    )
+    with_profile = measured.join(_aggregate_profile(activity, profile_terms), ENTITY, how="left")
+    doubles = [F.col(name).cast("double").alias(name) for name in FEATURE_NAMES]
+    return with_profile.select("event_date", *ENTITY, *doubles, "profile")
+
+
+def _of(dimension: str, measure: str | Column) -> Column:
+    column = F.col(measure) if isinstance(measure, str) else measure
+    return F.when(F.col("dimension") == dimension, column)
+
+
+def _category(kind: str, measure: str) -> Column:
+    is_kind = (F.col("dimension") == "category") & (F.col("value") == kind)
+    return F.coalesce(F.max(F.when(is_kind, F.col(measure))), F.lit(0))
+
+
+def _aggregate_measures(activity: DataFrame) -> DataFrame:
+    total = {
+        name: F.max(_of("total", name))
+        for name in (
+            "event_count",
+            "bytes_in",
+            "bytes_out",
+            "packets",
+            "timed_count",
+            "duration_us",
+            "duration_ms2",
+            "command_line_count",
+            "command_line_length",
+            "command_line_entropy_mbit",
+            "hour_counts",
+        )
+    }
+    beacon = _of("peer_address", beacon_regularity(F.col("gap_counts"), F.col("hour_counts")))
+    grouped = activity.groupBy("event_date", *ENTITY).agg(
+        *(column.alias(f"total_{name}") for name, column in total.items()),
+        *(_category(kind, "event_count").alias(f"{kind}_count") for kind in _CATEGORIES),
+        _category("auth", "failed_count").alias("logon_failed_count"),
+        _category("network", "failed_count").alias("network_failed_count"),
+        *(F.count(_of(name, "value")).alias(f"{name}_distinct") for name in _DISTINCT),
+        *(
+            _share(F.max(_of(name, "event_count")), F.sum(_of(name, "event_count"))).alias(
+                f"{name}_top_share"
+            )
+            for name in _TOP_SHARES
+        ),
+        F.coalesce(F.max(beacon), F.lit(0.0)).alias("beacon_regularity_max"),
+    )
+    return _add_derived(grouped)
+
+
+def _add_derived(grouped: DataFrame) -> DataFrame:
+    """Add the features that are arithmetic on the day's totals."""
+    timed = F.col("total_timed_count")
+    mean_s = _share(F.col("total_duration_us"), timed) / 1e6
+    mean_square = _share(F.col("total_duration_ms2"), timed) / 1e6
+    hours = F.col("total_hour_counts")
+    busiest = F.array_max(hours)
+    commands = F.col("total_command_line_count")
+    bytes_out, bytes_in = F.col("total_bytes_out"), F.col("total_bytes_in")
+    return grouped.withColumns(
+        {
+            "event_count": F.col("total_event_count"),
+            "network_failed_share": _share(F.col("network_failed_count"), F.col("network_count")),
+            "bytes_out_sum": bytes_out,
+            "bytes_in_sum": bytes_in,
+            "bytes_out_share": _share(bytes_out, bytes_out + bytes_in),
+            "packet_sum": F.col("total_packets"),
+            "duration_mean_s": mean_s,
+            "duration_sd_s": F.sqrt(F.greatest(mean_square - mean_s * mean_s, F.lit(0.0))),
+            "active_hours": F.size(F.filter(hours, lambda count: count > 0)),
+            "hour_top_share": _share(busiest, F.col("total_event_count")),
+            "hour_cos": _hour_circle(hours, math.cos),
+            "hour_sin": _hour_circle(hours, math.sin),
+            "command_line_length_mean": _share(F.col("total_command_line_length"), commands),
+            "command_line_entropy_mean": _share(F.col("total_command_line_entropy_mbit"), commands)
+            / 1000,
+        }
+    )
+
+
+def _share(part: Column, whole: Column) -> Column:
+    """``part / whole`` as double; null where there is nothing to share."""
+    return F.when(whole > 0, part.cast("double") / whole.cast("double"))
+
+
+def _hour_circle(hours: Column, function: Callable[[float], float]) -> Column:
+    """Mean position of the events' hours on a circle, one coordinate in [−1, 1]."""
+    total = sum(
+        (
+            F.get(hours, slot).cast("double") * function(2 * math.pi * (slot + 0.5) / HOUR_SLOTS)
+            for slot in range(HOUR_SLOTS)
+        ),
+        start=F.lit(0.0),
+    )
+    # Rounded: a sum of doubles in a fixed order is exact to repeat, but reads better so.
+    return F.round(total / F.aggregate(hours, F.lit(0).cast("long"), lambda a, b: a + b), 9)
+
+
+def beacon_regularity(gap_counts: Column, hour_counts: Column) -> Column:
+    """How regular and lasting a peer's traffic is, 0 to 1.
+
+    One minus the entropy of the gap histogram over its largest possible value (gaps under 1 s
+    are bursts and count as irregular), times the share of hours with traffic; 0 below
+    ``BEACON_MIN_GAPS`` gaps.
+    """
+    zero = F.lit(0).cast("long")
+    count = F.aggregate(gap_counts, zero, lambda total, gap: total + gap)
+    lasting = F.slice(gap_counts, 2, GAP_BINS - 1)
+
+    def surprise(total: Column, gap: Column) -> Column:
+        share = gap.cast("double") / count.cast("double")
+        return total - F.when(gap > 0, share * F.log(share)).otherwise(F.lit(0.0))
+
+    regular = 1 - F.aggregate(lasting, F.lit(0.0), surprise) / math.log(GAP_BINS - 1)
+    lasting_share = _share(F.aggregate(lasting, zero, lambda total, gap: total + gap), count)
+    hours = F.size(F.filter(hour_counts, lambda slot: slot > 0)) / HOUR_SLOTS
+    return F.when(count >= BEACON_MIN_GAPS, regular * lasting_share * hours).otherwise(F.lit(0.0))
+
+
+def _aggregate_novelty(activity: DataFrame, past: DataFrame, *, rare_share: float) -> DataFrame:
+    """Count each entity's values that are new for it, and that few peers show."""
+    seen = compare_with_past(activity, past, rare_share=rare_share)
+    counts = []
+    for dimension in NOVEL_DIMENSIONS:
+        is_dimension = F.col("dimension") == dimension
+        is_new = is_dimension & F.col("is_new")
+        counts.append(F.count_if(is_new).alias(f"new_{dimension}_count"))
+        counts.append(F.count_if(is_dimension & F.col("is_rare")).alias(f"rare_{dimension}_count"))
+    grouped = seen.groupBy(*ENTITY).agg(F.max("has_past").alias("has_past"), *counts)
+    without_past = {
+        f"new_{name}_count": F.when(F.col("has_past"), F.col(f"new_{name}_count"))
+        for name in NOVEL_DIMENSIONS
+    }
+    return grouped.withColumns(without_past).drop("has_past")
+
+
+def compare_with_past(activity: DataFrame, past: DataFrame, *, rare_share: float) -> DataFrame:
+    """Hold a day's values against the window before it.
+
+    Returns
+    -------
+    entity × dimension × value of the day (novelty dimensions and ``total``) with
+    ``entities_sharing`` (of the type, in the window or the day), ``population``, ``has_past``,
+    ``is_new`` (false without a past) and ``is_rare``.
+    """
+    dimensions = [*NOVEL_DIMENSIONS, "total"]
+
+    def pairs_of(rows: DataFrame, is_past: bool) -> DataFrame:
+        kept = rows.where(F.col("dimension").isin(dimensions)).select(*PAIR)
+        return kept.withColumn("in_past", F.lit(is_past))
+
+    pairs = (
+        pairs_of(activity, False)
+        .unionByName(pairs_of(past, True))
+        .groupBy(*PAIR)
+        .agg(F.bool_or("in_past").alias("in_past"), F.bool_or(~F.col("in_past")).alias("in_day"))
+    )
+    sharing = pairs.groupBy("entity_type", "dimension", "value").agg(
+        F.count(F.lit(1)).alias("entities_sharing")
+    )
+    population = (
+        pairs.where(F.col("dimension") == "total")
+        .groupBy("entity_type")
+        .agg(F.count(F.lit(1)).alias("population"))
+    )
+    had_past = pairs.where(F.col("dimension") == "total").select(
+        *ENTITY, F.col("in_past").alias("has_past")
+    )
+    is_rare = F.col("entities_sharing") <= F.greatest(
+        F.lit(1.0), F.lit(rare_share) * F.col("population")
+    )
+    return (
+        pairs.where("in_day")
+        .join(sharing, ["entity_type", "dimension", "value"], how="inner")
+        .join(F.broadcast(population), ["entity_type"], how="inner")
+        .join(had_past, ENTITY, how="inner")
+        .withColumn("is_new", F.col("has_past") & ~F.col("in_past"))
+        .withColumn("is_rare", is_rare)
+        .drop("in_past", "in_day")
+    )
+
+
+def _aggregate_profile(activity: DataFrame, profile_terms: int) -> DataFrame:
+    """The commonest programs and ports of each entity, most events first, then by name."""
+    term = F.concat_ws("=", "dimension", "value")
+    ordered = F.sort_array(
+        F.collect_list(F.struct((-F.col("event_count")).alias("rank"), term.alias("term")))
+    )
+    kept = F.slice(ordered, 1, profile_terms) if profile_terms else F.slice(ordered, 1, 0)
+    terms = F.transform(
+        kept, lambda item: F.struct(item["term"].alias("term"), (-item["rank"]).alias("count"))
+    )
+    return (
+        activity.where(F.col("dimension").isin("program", "port"))
+        .groupBy(*ENTITY)
+        .agg(terms.alias("profile"))
+    )

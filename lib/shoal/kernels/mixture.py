@@ -1,0 +1,247 @@
+"""Fitting Gaussian mixtures with scikit-learn; the mixture itself stands in `gaussians`."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+from shoal.errors import ConfigError, DataError
+from shoal.kernels.arrays import Array, as_rows, count_distinct, require_at_least, sort_rows
+from shoal.kernels.gaussians import (
+    Mixture,
+    check_covariance_type,
+    log_density_scale,
+    rescale,
+    responsibility_entropy,
+)
+
+__all__ = [
+    "Mixture",
+    "MixtureFit",
+    "fit_mixture",
+    "log_density_scale",
+    "rescale",
+    "responsibility_entropy",
+    "warm_start",
+]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureFit:
+    """A mixture and how its fit ended.
+
+    Attributes
+    ----------
+    log_likelihood_per_row : mean log density of the rows under ``mixture``, nats
+    n_iter : EM iterations of the run that was kept
+    converged : EM met its tolerance
+    status : ``fitted``; from `warm_start` also ``partly_fitted`` (some components had too few
+        rows and keep their initial parameters) or ``kept_initial`` (all had)
+    """
+
+    mixture: Mixture
+    log_likelihood_per_row: float
+    n_iter: int
+    converged: bool
+    status: str = "fitted"
+
+
+def fit_mixture(
+    X: ArrayLike,
+    *,
+    n_components: int,
+    covariance_type: str = "full",
+    init: Mixture | None = None,
+    n_init: int = 5,
+    reg_covar: float = 1e-4,
+    max_iter: int = 200,
+    tol: float = 1e-4,
+    random_state: int = 0,
+) -> MixtureFit:
+    """Fit a mixture by EM, the best of ``n_init`` k-means starts or from ``init``.
+
+    The result depends neither on the order of the rows nor on how the seed numbers the
+    components: they come heaviest first, equals by their means.
+
+    Parameters
+    ----------
+    X : ``(n_rows, n_dimensions)``
+    n_components : components wanted; with fewer distinct rows there are only as many as those
+    init : the one start, of the same shape; then ``n_init`` and ``random_state`` have no say
+
+    Raises
+    ------
+    DataError
+        If there is no row, a row is not finite, or a component collapses.
+    ConfigError
+        If a setting is out of range or ``init`` is of another shape.
+    """
+    require_at_least(1, n_components, "n_components")
+    require_at_least(1, n_init, "n_init")
+    check_covariance_type(covariance_type)
+    rows = _rows_to_fit(X)
+    if init is None:
+        n_components = min(n_components, count_distinct(rows))
+    else:
+        _check_init(init, n_components, covariance_type, rows.shape[1])
+        n_init = 1
+    fit = _run_em(
+        rows,
+        init,
+        n_components=n_components,
+        covariance_type=covariance_type,
+        n_init=n_init,
+        reg_covar=reg_covar,
+        max_iter=max_iter,
+        tol=tol,
+        random_state=random_state,
+    )
+    return MixtureFit(
+        _sort_components(fit.mixture), fit.log_likelihood_per_row, fit.n_iter, fit.converged
+    )
+
+
+def warm_start(
+    X: ArrayLike,
+    mixture: Mixture,
+    *,
+    max_iter: int = 20,
+    reg_covar: float = 1e-4,
+    tol: float = 1e-4,
+) -> MixtureFit:
+    """Continue EM on other rows, such as a slice's, from ``mixture``; components keep their order.
+
+    A component with fewer effective rows than ``n_dimensions + 1`` can carry no covariance of its
+    own: it keeps its mean and covariance, and as weight its effective rows and one pseudo-row
+    shared out by the initial weights, so that none falls to 0.
+
+    Parameters
+    ----------
+    X : ``(n_rows, n_dimensions)``
+
+    Raises
+    ------
+    DataError
+        If there is no row, a row is not finite, or a component collapses.
+    """
+    rows = _rows_to_fit(X, n_columns=mixture.n_dimensions)
+    responsibilities = mixture.responsibilities(rows)
+    least = mixture.n_dimensions + 1
+    is_carried = responsibilities.sum(axis=0) >= least
+    while is_carried.any():
+        own = rows[is_carried[responsibilities.argmax(axis=1)]]
+        if len(own) < max(least, is_carried.sum()):
+            break
+        part = _run_em(
+            own,
+            _take(mixture, is_carried),
+            n_components=int(is_carried.sum()),
+            covariance_type=mixture.covariance_type,
+            max_iter=max_iter,
+            reg_covar=reg_covar,
+            tol=tol,
+        )
+        fit = _join(rows, mixture, part, is_carried)
+        is_starved = fit.mixture.responsibilities(rows).sum(axis=0) < least
+        if not (is_carried & is_starved).any():
+            return fit
+        is_carried &= ~is_starved
+    return MixtureFit(mixture, float(mixture.log_density(rows).mean()), 0, False, "kept_initial")
+
+
+def _join(
+    rows: Array, mixture: Mixture, part: MixtureFit, is_part: NDArray[np.bool_]
+) -> MixtureFit:
+    """``mixture`` with the components ``is_part`` refitted."""
+    means = mixture.means.copy()
+    means[is_part] = part.mixture.means
+    covariances = part.mixture.covariances
+    if mixture.covariance_type != "tied":
+        covariances = mixture.covariances.copy()
+        covariances[is_part] = part.mixture.covariances
+    counts = mixture.responsibilities(rows).sum(axis=0)
+    weights = (counts + mixture.weights) / (len(rows) + 1)
+    weights[is_part] = part.mixture.weights * (1.0 - weights[~is_part].sum())
+    joined = Mixture(weights, means, covariances, mixture.covariance_type)
+    status = "fitted" if is_part.all() else "partly_fitted"
+    typical = float(joined.log_density(rows).mean())
+    return MixtureFit(joined, typical, part.n_iter, part.converged, status)
+
+
+def _run_em(rows: Array, init: Mixture | None, **settings: Any) -> MixtureFit:
+    """Run scikit-learn's EM with its own settings, components as they come."""
+    if init is not None:
+        settings |= {
+            "weights_init": init.weights / init.weights.sum(),
+            "means_init": init.means,
+            "precisions_init": _precisions(init),
+        }
+    estimator = GaussianMixture(**settings)
+    try:
+        with warnings.catch_warnings():
+            # Not lost: `converged` carries it, and whoever fits many decides what to say.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            estimator.fit(rows)
+    except ValueError as error:
+        raise DataError(
+            f"EM failed on {len(rows)} rows with {settings['n_components']} "
+            f"{settings['covariance_type']} components: {error}"
+        ) from error
+    mixture = Mixture(
+        weights=estimator.weights_,
+        means=estimator.means_,
+        covariances=estimator.covariances_,
+        covariance_type=settings["covariance_type"],
+    )
+    typical = float(mixture.log_density(rows).mean())
+    log.debug("EM: %d iterations, converged %s", estimator.n_iter_, estimator.converged_)
+    return MixtureFit(mixture, typical, int(estimator.n_iter_), bool(estimator.converged_))
+
+
+def _rows_to_fit(X: ArrayLike, n_columns: int | None = None) -> Array:
+    rows = as_rows(X, "X", n_columns=n_columns)
+    if rows.size == 0:
+        raise DataError(f"a mixture needs at least one row, got shape {rows.shape}")
+    if len(rows) == 1:  # scikit-learn refuses a single row; twice the same is the same fit
+        rows = np.repeat(rows, 2, axis=0)
+    return sort_rows(rows)
+
+
+def _check_init(init: Mixture, n_components: int, covariance_type: str, n_columns: int) -> None:
+    got = (init.n_components, init.n_dimensions, init.covariance_type)
+    if got != (n_components, n_columns, covariance_type):
+        raise ConfigError(
+            f"'init' must have {n_components} {covariance_type} components in {n_columns} "
+            f"dimensions, got {got[0]} {got[2]} in {got[1]} instead"
+        )
+
+
+def _precisions(mixture: Mixture) -> Array:
+    """Inverse covariances in scikit-learn's shape."""
+    if mixture.covariance_type in ("diag", "spherical"):
+        return 1.0 / mixture.covariances
+    inverse = np.linalg.inv(mixture.covariances)
+    return np.asarray((inverse + np.swapaxes(inverse, -1, -2)) / 2.0, dtype=np.float64)
+
+
+def _sort_components(mixture: Mixture) -> Mixture:
+    """Heaviest first, equals by their means; both rounded, so that noise does not decide."""
+    keys = np.column_stack([-mixture.weights, mixture.means]).round(6)
+    return _take(mixture, np.lexsort(keys.T[::-1]))
+
+
+def _take(mixture: Mixture, which: NDArray[Any]) -> Mixture:
+    is_shared = mixture.covariance_type == "tied"
+    return Mixture(
+        weights=mixture.weights[which],
+        means=mixture.means[which],
+        covariances=mixture.covariances if is_shared else mixture.covariances[which],
+        covariance_type=mixture.covariance_type,
+    )

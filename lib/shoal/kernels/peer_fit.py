@@ -1,0 +1,271 @@
+"""Fitting a peer model on a bounded sample, cross-fitted by entity, and refining it per slice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.kernels.calibration import combine, entity_folds, fit_tail, leave_one_out_log_p
+from shoal.kernels.centroids import fit_kmeans
+from shoal.kernels.mixture import Mixture, MixtureFit, fit_mixture, warm_start
+from shoal.kernels.peer_model import PeerGeometry, References
+from shoal.kernels.preparation import Preparation, fit_preparation, winsorize
+
+Array = NDArray[np.float64]
+Groups = NDArray[np.str_]
+
+ENTITIES_A_ROW = 10
+"""Entities that a row of a covariance matrix needs; below, a simpler form is fitted."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What a fit may do; names are scikit-learn's."""
+
+    n_components: int
+    covariance_type: str
+    n_clusters: int
+    n_init: int
+    reg_covar: float
+    tol: float
+    max_iter: int
+    random_state: int
+    winsorize_sd: float
+    explained_variance: float
+    max_pca_components: int
+    n_folds: int
+
+
+@dataclass(frozen=True, eq=False)
+class SampleFit:
+    """A geometry fitted on the sample, and the geometries of its folds.
+
+    Attributes
+    ----------
+    folds : geometry ``i`` was fitted without the entities of fold ``i``
+    fit : how the mixture's EM ended
+    form : the components and covariance used, and why they are not those asked for
+    """
+
+    geometry: PeerGeometry
+    folds: tuple[PeerGeometry, ...]
+    fit: MixtureFit
+    form: "Form"
+
+
+@dataclass(frozen=True)
+class Form:
+    """Number of components and covariance that the entities at hand can carry."""
+
+    n_components: int
+    covariance_type: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitScores:
+    """Scores of rows by geometries that never saw their entity."""
+
+    log_density: Array
+    centroid_distance: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """A slice's own mixture, or why the global one stays.
+
+    Attributes
+    ----------
+    mixture : the slice's mixture; ``None`` keeps the global one
+    scores : cross-fitted scores of the slice's rows under what will serve it
+    """
+
+    mixture: Mixture | None
+    scores: CrossFitScores
+    status: str
+    reason: str
+
+
+def fit_sample(
+    values: Array,
+    groups: Groups,
+    *,
+    feature_names: Sequence[str],
+    is_count: NDArray[np.bool_],
+    settings: FitSettings,
+) -> SampleFit:
+    """Fit preparation, mixture and centres, and again without each fold of entities.
+
+    Parameters
+    ----------
+    values : ``(n_rows, n_features)`` native rows, in an order that does not depend on chance
+    groups : ``(n_rows,)`` entity of each row
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two entities.
+    """
+    geometry, fit, form = _fit_geometry(values, groups, feature_names, is_count, settings)
+    fold_of_row = entity_folds(groups, settings.n_folds)
+    folds = []
+    for fold in range(int(fold_of_row.max()) + 1):
+        kept = fold_of_row != fold
+        part, _, _ = _fit_geometry(values[kept], groups[kept], feature_names, is_count, settings)
+        folds.append(part)
+    return SampleFit(geometry, tuple(folds), fit, form)
+
+
+def cross_fit_scores(
+    values: Array, groups: Groups, folds: Sequence[PeerGeometry], fold_of: dict[str, int]
+) -> CrossFitScores:
+    """Score each row by the geometry that never saw its entity.
+
+    Entities outside ``fold_of`` (not in the sample) were seen by none; the first serves them.
+    """
+    fold_of_row = np.asarray([fold_of.get(group, 0) for group in groups.tolist()])
+    density, distance = np.empty(len(values)), np.empty(len(values))
+    for fold, geometry in enumerate(folds):
+        rows = fold_of_row == fold
+        if rows.any():
+            measures = geometry.measure(values[rows])
+            density[rows] = measures.log_density
+            distance[rows] = measures.centroid_distance
+    return CrossFitScores(density, distance)
+
+
+def build_references(scores: CrossFitScores) -> References:
+    """References of density, distance and of their combination, calibrated again."""
+    by_density = leave_one_out_log_p(-scores.log_density)
+    by_distance = leave_one_out_log_p(scores.centroid_distance)
+    return References(
+        fit_tail(-scores.log_density),
+        fit_tail(scores.centroid_distance),
+        fit_tail(combine(by_density, by_distance)),
+    )
+
+
+def refine_slice(
+    values: Array,
+    groups: Groups,
+    *,
+    geometry: PeerGeometry,
+    folds: Sequence[PeerGeometry],
+    fold_of: dict[str, int],
+    settings: FitSettings,
+    min_entities: int,
+) -> Refinement:
+    """Warm-start EM on a slice's rows; keep it only if entities outside its fit gain by it.
+
+    The gain is paired: for each entity the mean difference of held-out log density, refined
+    minus global; it must exceed one standard error over entities.
+    """
+    scores = cross_fit_scores(values, groups, folds, fold_of)
+    n_entities = len(set(groups.tolist()))
+    if n_entities < min_entities:
+        reason = f"{n_entities} entities, {min_entities} needed for a slice's own mixture"
+        return Refinement(None, scores, "kept_global", reason)
+    refined = _cross_fit_refined(values, groups, folds, fold_of, settings)
+    gain, error = _paired_gain(refined.log_density - scores.log_density, groups)
+    if not gain > error:
+        reason = f"held-out gain {gain:.3f} nats does not exceed its error {error:.3f}"
+        return Refinement(None, scores, "kept_global", reason)
+    rows = _project(geometry.preparation, values, settings.winsorize_sd)
+    fit = _warm(rows, geometry.mixture, settings)
+    reason = f"held-out gain {gain:.3f} nats, error {error:.3f}, {n_entities} entities"
+    return Refinement(fit.mixture, refined, "refined", reason)
+
+
+def choose_form(n_entities: int, n_dimensions: int, settings: FitSettings) -> Form:
+    """The richest form up to the configured one that the entities can carry."""
+    wanted = settings.n_components
+    n_components = max(1, min(wanted, n_entities // (2 * ENTITIES_A_ROW)))
+    kinds = ("full", "tied", "diag", "spherical")
+    needed = {
+        "full": ENTITIES_A_ROW * n_dimensions * n_components,
+        "tied": ENTITIES_A_ROW * n_dimensions,
+        "diag": ENTITIES_A_ROW,
+        "spherical": 0,
+    }
+    allowed = kinds[kinds.index(settings.covariance_type) :]
+    kind = next(kind for kind in allowed if n_entities >= needed[kind] or kind == allowed[-1])
+    if (n_components, kind) == (wanted, settings.covariance_type):
+        return Form(n_components, kind, "as configured")
+    reason = f"{n_entities} entities in {n_dimensions} dimensions carry no more"
+    return Form(n_components, kind, reason)
+
+
+def _fit_geometry(
+    values: Array,
+    groups: Groups,
+    feature_names: Sequence[str],
+    is_count: NDArray[np.bool_],
+    settings: FitSettings,
+) -> tuple[PeerGeometry, MixtureFit, Form]:
+    n_entities = len(set(groups.tolist()))
+    preparation = fit_preparation(
+        values,
+        feature_names=tuple(feature_names),
+        is_count=is_count,
+        winsorize_sd=settings.winsorize_sd,
+        explained_variance=settings.explained_variance,
+        max_components=max(2, min(settings.max_pca_components, n_entities // ENTITIES_A_ROW)),
+    )
+    rows = _project(preparation, values, settings.winsorize_sd)
+    form = choose_form(n_entities, rows.shape[1], settings)
+    fit = fit_mixture(
+        rows,
+        n_components=form.n_components,
+        covariance_type=form.covariance_type,
+        n_init=settings.n_init,
+        reg_covar=settings.reg_covar,
+        max_iter=settings.max_iter,
+        tol=settings.tol,
+        random_state=settings.random_state,
+    )
+    n_clusters = max(1, min(settings.n_clusters, n_entities // ENTITIES_A_ROW))
+    centers = fit_kmeans(
+        rows,
+        n_clusters=n_clusters,
+        n_init=settings.n_init,
+        random_state=settings.random_state,
+    )
+    return PeerGeometry(preparation, fit.mixture, centers), fit, form
+
+
+def _project(preparation: Preparation, values: Array, winsorize_sd: float) -> Array:
+    return preparation.project(winsorize(preparation.standardize(values), winsorize_sd))
+
+
+def _warm(rows: Array, mixture: Mixture, settings: FitSettings) -> MixtureFit:
+    return warm_start(rows, mixture, max_iter=settings.max_iter, reg_covar=settings.reg_covar)
+
+
+def _cross_fit_refined(
+    values: Array,
+    groups: Groups,
+    folds: Sequence[PeerGeometry],
+    fold_of: dict[str, int],
+    settings: FitSettings,
+) -> CrossFitScores:
+    """Scores of a slice's rows by mixtures refined on the slice without their entity."""
+    fold_of_row = np.asarray([fold_of.get(group, 0) for group in groups.tolist()])
+    refined = []
+    for fold, geometry in enumerate(folds):
+        kept = fold_of_row != fold
+        rows = _project(geometry.preparation, values[kept], settings.winsorize_sd)
+        mixture = _warm(rows, geometry.mixture, settings).mixture if kept.any() else None
+        refined.append(
+            PeerGeometry(geometry.preparation, mixture or geometry.mixture, geometry.centers)
+        )
+    return cross_fit_scores(values, groups, refined, fold_of)
+
+
+def _paired_gain(gains: Array, groups: Groups) -> tuple[float, float]:
+    """Mean gain over entities and its standard error."""
+    _, index = np.unique(groups, return_inverse=True)
+    by_entity = np.bincount(index, weights=gains) / np.bincount(index)
+    if len(by_entity) < 2:
+        return 0.0, np.inf
+    return float(by_entity.mean()), float(by_entity.std(ddof=1) / np.sqrt(len(by_entity)))

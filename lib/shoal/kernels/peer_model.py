@@ -1,0 +1,114 @@
+"""A fitted model of peers: preparation, mixture, centres and the references that calibrate it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.kernels.calibration import TailReference, combine, log_p_values
+from shoal.kernels.centroids import assign
+from shoal.kernels.mixture import Mixture, responsibility_entropy
+from shoal.kernels.preparation import Preparation
+from shoal.kernels.reasons import Reason, implied_gaussian, rank_reasons
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PeerGeometry:
+    """Where peers lie: enough to measure how far a row is from them, not yet how rare that is."""
+
+    preparation: Preparation
+    mixture: Mixture
+    centers: Array
+
+    def measure(self, values: Array) -> "Measures":
+        """Measure native rows ``(n_rows, n_features)``; NaN is a feature unknown for the row."""
+        standardized = self.preparation.standardize(values)
+        projected = self.preparation.project(standardized)
+        residual = self.preparation.residual_log_density(standardized)
+        centroid_ids, centroid_distance, _ = assign(projected, self.centers)
+        return Measures(
+            log_density=self.mixture.log_density(projected) + residual,
+            residual_distance=self.preparation.residual_distance(standardized),
+            responsibilities=self.mixture.responsibilities(projected),
+            centroid_ids=centroid_ids,
+            centroid_distance=centroid_distance,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Measures:
+    """Raw measures of rows.
+
+    Attributes
+    ----------
+    log_density : ``(n_rows,)`` mixture plus residual, nats
+    residual_distance : ``(n_rows,)`` length of what PCA discards, standard units
+    responsibilities : ``(n_rows, n_components)``
+    centroid_ids, centroid_distance : ``(n_rows,)`` nearest centre and the distance to it
+    """
+
+    log_density: Array
+    residual_distance: Array
+    responsibilities: Array
+    centroid_ids: NDArray[np.intp]
+    centroid_distance: Array
+
+    def top_two(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """First and second component of each row, −1 where there is no second."""
+        order = np.argsort(-self.responsibilities, axis=1, kind="stable")
+        first = order[:, 0]
+        second = order[:, 1] if order.shape[1] > 1 else np.full(len(order), -1, dtype=np.intp)
+        return first, second
+
+    def entropy(self) -> Array:
+        """Entropy of the responsibilities, nats."""
+        return responsibility_entropy(self.responsibilities)
+
+
+@dataclass(frozen=True, eq=False)
+class References:
+    """Scores of reference rows that had no part in the fit, higher = stranger."""
+
+    density: TailReference
+    distance: TailReference
+    combined: TailReference
+
+    def log_p(
+        self, log_density: Array, centroid_distance: Array
+    ) -> tuple[Array, NDArray[np.bool_]]:
+        """Log p-value of rows and whether it lies beyond the references.
+
+        Density and distance say nearly the same thing, so the sum of their −log p is calibrated
+        again instead of being read as Fisher's statistic.
+        """
+        by_density, _ = log_p_values(-log_density, self.density)
+        by_distance, _ = log_p_values(centroid_distance, self.distance)
+        return log_p_values(combine(by_density, by_distance), self.combined)
+
+
+def explain_row(geometry: PeerGeometry, values: Array, *, top: int) -> tuple[list[Reason], Array]:
+    """Reasons of one native row ``(n_features,)`` against its most responsible component.
+
+    Returns
+    -------
+    The strongest reasons, and every feature's expected value in native units given the row's
+    other values.
+    """
+    preparation = geometry.preparation
+    standardized = preparation.standardize(values[np.newaxis, :])
+    projected = preparation.project(standardized)
+    component = int(np.argmax(geometry.mixture.responsibilities(projected)[0]))
+    mean, covariance = implied_gaussian(
+        preparation,
+        geometry.mixture.means[component],
+        geometry.mixture.full_covariances()[component],
+    )
+    reasons = rank_reasons(standardized[0], mean, covariance, top=len(values))
+    known = [reason for reason in reasons if np.isfinite(values[reason.index])]
+    expected = standardized[0].copy()
+    for reason in known:
+        expected[reason.index] = reason.expected_standardized
+    native = preparation.to_native(expected[np.newaxis, :])[0]
+    return known[:top], native

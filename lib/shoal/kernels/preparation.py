@@ -1,0 +1,249 @@
+"""Preparation of native feature rows: logs, robust scaling, PCA and what PCA discards."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shoal.errors import ConfigError, DataError
+from shoal.kernels.arrays import Array, as_rows, require_at_least
+
+LARGEST = 1e100
+"""Transformed values are held within ± this, so that their squares stay finite."""
+
+LARGEST_LOG = 709.0
+"""``expm1`` of more overflows a float64."""
+
+MIN_RESIDUAL_VARIANCE = 1e-3
+"""Variance, in squared standard units, below which no discarded direction is believed."""
+
+IQR_OF_NORMAL = 1.349
+"""Interquartile range of a standard normal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """The map from native features to standard units and on to PCA space.
+
+    Attributes
+    ----------
+    feature_names : ``n_features`` names, in column order
+    is_logged : ``(n_features,)`` signed ``log1p`` is taken first
+    center, scale : ``(n_features,)`` robust location and scale, after the log
+    pca_mean : ``(n_features,)`` mean of the winsorised standardised reference
+    pca_components : ``(n_components, n_features)`` orthonormal rows
+    residual_variance : variance of each discarded direction, 0.0 where none is discarded
+    """
+
+    feature_names: tuple[str, ...]
+    is_logged: NDArray[np.bool_]
+    center: Array
+    scale: Array
+    pca_mean: Array
+    pca_components: Array
+    residual_variance: float
+
+    def standardize(self, values: ArrayLike) -> Array:
+        """Standard units of native rows, both ``(n_rows, n_features)``.
+
+        NaN is a feature unknown for the row (no past to compare with) and becomes 0, the centre.
+        Nothing is winsorised here: the strange must stay strange.
+
+        Raises
+        ------
+        DataError
+            If the width is wrong or a value is infinite.
+        """
+        native = _as_native(values, len(self.feature_names))
+        standardized = (_transform(native, self.is_logged) - self.center) / self.scale
+        return np.asarray(np.where(np.isnan(standardized), 0.0, standardized), dtype=np.float64)
+
+    def project(self, standardized: ArrayLike) -> Array:
+        """PCA coordinates ``(n_rows, n_components)`` of standardised rows."""
+        return self._centered(standardized) @ self.pca_components.T
+
+    def reconstruct(self, projected: ArrayLike) -> Array:
+        """Standardised rows ``(n_rows, n_features)`` without their discarded part."""
+        rows = as_rows(projected, "projected", n_columns=len(self.pca_components))
+        return self.pca_mean + rows @ self.pca_components
+
+    def residual_distance(self, standardized: ArrayLike) -> Array:
+        """Euclidean length ``(n_rows,)`` of the discarded part, in standard units."""
+        centered = self._centered(standardized)
+        if self._n_discarded == 0:
+            return np.zeros(len(centered))
+        kept = (centered @ self.pca_components.T) @ self.pca_components
+        distance: Array = np.linalg.norm(centered - kept, axis=1)
+        return distance
+
+    def residual_log_density(self, standardized: ArrayLike) -> Array:
+        """Log density ``(n_rows,)``, in nats, of the discarded part; 0 where there is none.
+
+        Isotropic normal in the discarded directions: probabilistic PCA (Tipping & Bishop 1999,
+        J. R. Stat. Soc. B 61(3), section 3).
+        """
+        squared = self.residual_distance(standardized) ** 2
+        if self._n_discarded == 0:
+            return squared
+        constant = self._n_discarded * np.log(2.0 * np.pi * self.residual_variance)
+        return np.asarray(-0.5 * (squared / self.residual_variance + constant), dtype=np.float64)
+
+    def to_native(self, standardized: ArrayLike) -> Array:
+        """Native units of standardised rows, both ``(n_rows, n_features)``."""
+        rows = as_rows(standardized, "standardized", n_columns=len(self.feature_names))
+        transformed = rows * self.scale + self.center
+        bounded = np.minimum(np.abs(transformed), LARGEST_LOG)
+        return np.where(self.is_logged, np.sign(transformed) * np.expm1(bounded), transformed)
+
+    @property
+    def _n_discarded(self) -> int:
+        return len(self.feature_names) - len(self.pca_components)
+
+    def _centered(self, standardized: ArrayLike) -> Array:
+        rows = as_rows(standardized, "standardized", n_columns=len(self.feature_names))
+        return rows - self.pca_mean
+
+
+def winsorize(standardized: ArrayLike, sd: float) -> Array:
+    """Hold standardised values within ± ``sd``; for fitting only, never for scoring."""
+    if not sd > 0.0:
+        raise ConfigError(f"'sd' must be above 0, got {sd} instead")
+    return np.clip(np.asarray(standardized, dtype=np.float64), -sd, sd)
+
+
+def fit_preparation(
+    values: ArrayLike,
+    *,
+    feature_names: Sequence[str],
+    is_count: ArrayLike | None = None,
+    winsorize_sd: float = 8.0,
+    explained_variance: float = 0.95,
+    max_components: int = 30,
+    scale_floor: float = 0.05,
+) -> Preparation:
+    """Fit a preparation on reference rows.
+
+    Parameters
+    ----------
+    values : ``(n_rows, n_features)`` native rows; NaN where a feature is unknown
+    is_count : ``(n_features,)`` features declared as counts or heavy-tailed, logged where the
+        reference bears it out. ``None``: nothing is declared, and the reference alone decides.
+    winsorize_sd : bound, in standard units, on what the PCA is fitted on
+    explained_variance : share in (0, 1] of the variance that the components kept must reach
+    scale_floor : least scale, so that a departure from a constant counts and stays finite
+
+    Raises
+    ------
+    DataError
+        If there is no row or no feature, a value is infinite, or names and columns differ.
+    ConfigError
+        If a setting is out of range.
+    """
+    _check_settings(explained_variance, max_components, scale_floor)
+    native = _as_native(values, len(feature_names))
+    if native.size == 0:
+        raise DataError(f"a preparation needs rows and features, got shape {native.shape}")
+    is_logged = _choose_logged(native, is_count)
+    transformed = _transform(native, is_logged)
+    center, scale = _robust_center_and_scale(transformed, winsorize_sd, scale_floor)
+    standardized = np.where(np.isnan(transformed), 0.0, (transformed - center) / scale)
+    pca_mean, components, residual_variance = _fit_pca(
+        winsorize(standardized, winsorize_sd), explained_variance, max_components
+    )
+    return Preparation(
+        feature_names=tuple(feature_names),
+        is_logged=is_logged,
+        center=center,
+        scale=scale,
+        pca_mean=pca_mean,
+        pca_components=components,
+        residual_variance=residual_variance,
+    )
+
+
+def _check_settings(explained_variance: float, max_components: int, scale_floor: float) -> None:
+    if not 0.0 < explained_variance <= 1.0:
+        raise ConfigError(
+            f"'explained_variance' must be in (0, 1], got {explained_variance} instead"
+        )
+    require_at_least(1, max_components, "max_components")
+    if not scale_floor > 0.0:
+        raise ConfigError(f"'scale_floor' must be above 0, got {scale_floor} instead")
+
+
+def _as_native(values: ArrayLike, n_features: int) -> Array:
+    native = np.asarray(values, dtype=np.float64)
+    if native.ndim != 2 or native.shape[1] != n_features:
+        raise DataError(f"values must have shape (n_rows, {n_features}), got {native.shape}")
+    if np.isinf(native).any():
+        bad = int(np.isinf(native).any(axis=1).sum())
+        raise DataError(f"values must not be infinite; {bad} of {len(native)} rows are")
+    return native
+
+
+def _transform(native: Array, is_logged: NDArray[np.bool_]) -> Array:
+    logged = np.sign(native) * np.log1p(np.abs(native))
+    return np.clip(np.where(is_logged, logged, native), -LARGEST, LARGEST)
+
+
+def _choose_logged(native: Array, is_count: ArrayLike | None) -> NDArray[np.bool_]:
+    """Features to log: never negative, and with an upper tail far longer than the lower."""
+    known = _fill_unknown_columns(native)
+    low, middle, high = np.nanquantile(known, (0.01, 0.5, 0.99), axis=0)
+    is_never_negative = np.nanmin(known, axis=0) >= 0.0
+    is_heavy = (high - middle) > 3.0 * (middle - low)
+    if is_count is None:
+        return np.asarray(is_never_negative & is_heavy, dtype=np.bool_)
+    declared = np.asarray(is_count, dtype=np.bool_)
+    if declared.shape != (native.shape[1],):
+        raise DataError(f"is_count must have shape ({native.shape[1]},), got {declared.shape}")
+    # A constant says nothing about its tail, so there the declaration stands.
+    return np.asarray(declared & is_never_negative & (is_heavy | (high == low)), dtype=np.bool_)
+
+
+def _fill_unknown_columns(columns: Array) -> Array:
+    """Zeros for columns unknown in every row, which have no quantile."""
+    return np.where(np.isnan(columns).all(axis=0), 0.0, columns)
+
+
+def _robust_center_and_scale(
+    transformed: Array, winsorize_sd: float, scale_floor: float
+) -> tuple[Array, Array]:
+    known = _fill_unknown_columns(transformed)
+    lower, center, upper = np.nanquantile(known, (0.25, 0.5, 0.75), axis=0)
+    bound = winsorize_sd * np.nanstd(known, axis=0)
+    fallback = np.nanstd(np.clip(known, center - bound, center + bound), axis=0)
+    iqr = upper - lower
+    # Half of a sparse count is zero: its quartiles coincide although it does vary.
+    scale = np.where(iqr > 0.0, iqr / IQR_OF_NORMAL, fallback)
+    return center, np.maximum(scale, scale_floor)
+
+
+def _fit_pca(
+    rows: Array, explained_variance: float, max_components: int
+) -> tuple[Array, Array, float]:
+    """Mean, components ``(n_components, n_features)`` and variance of a discarded direction."""
+    n_rows, n_features = rows.shape
+    mean = rows.mean(axis=0)
+    covariance = (rows - mean).T @ (rows - mean) / max(n_rows - 1, 1)
+    eigenvalues, eigenvectors = np.linalg.eigh(covariance)
+    eigenvalues = np.maximum(eigenvalues[::-1], 0.0)
+    total = float(eigenvalues.sum())
+    wanted = explained_variance * total * (1.0 - 1e-12)
+    needed = int(np.searchsorted(np.cumsum(eigenvalues), wanted)) + 1 if total > 0.0 else 1
+    kept = min(max(needed, 2), max_components, n_features)
+    components = _with_fixed_signs(eigenvectors.T[::-1][:kept])
+    if kept == n_features:
+        return mean, components, 0.0
+    # The maximum-likelihood noise of probabilistic PCA (Tipping & Bishop 1999, equation 8).
+    return mean, components, max(float(eigenvalues[kept:].mean()), MIN_RESIDUAL_VARIANCE)
+
+
+def _with_fixed_signs(components: Array) -> Array:
+    """Turn each component so that its largest loading is positive, the first one of equals."""
+    size = np.abs(components)
+    # Rounding must not choose between loadings that are equal on paper.
+    first = np.argmax(size >= size.max(axis=1, keepdims=True) * (1.0 - 1e-6), axis=1)
+    signs = np.sign(components[np.arange(len(components)), first])
+    return np.asarray(components * signs[:, np.newaxis], dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Candidates, fits, per-slice refinement, scoring and the registry."""

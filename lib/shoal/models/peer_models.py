@@ -1,0 +1,110 @@
+"""Peer models as rows of ``models`` and back; nothing is pickled."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.contracts.models import GLOBAL_SLICE
+from shoal.kernels.calibration import fit_tail
+from shoal.kernels.mixture import Mixture
+from shoal.kernels.peer_model import PeerGeometry, References
+from shoal.kernels.preparation import Preparation
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PeerModel:
+    """One row of ``models``, ready to score and explain."""
+
+    model_version: str
+    entity_type: str
+    slice: str
+    feature_set: str
+    feature_names: tuple[str, ...]
+    geometry: PeerGeometry
+    references: References
+    calibration: str
+    reference_entities: int
+    reference_days: int
+
+
+def geometry_columns(geometry: PeerGeometry) -> dict[str, Any]:
+    """Columns of ``models`` that hold a geometry."""
+    preparation, mixture = geometry.preparation, geometry.mixture
+    return {
+        "feature_names": list(preparation.feature_names),
+        "is_logged": [bool(value) for value in preparation.is_logged],
+        "center": preparation.center.tolist(),
+        "scale": preparation.scale.tolist(),
+        "pca_mean": preparation.pca_mean.tolist(),
+        "pca_components": preparation.pca_components.tolist(),
+        "residual_variance": float(preparation.residual_variance),
+        "covariance_type": mixture.covariance_type,
+        "weights": mixture.weights.tolist(),
+        "means": mixture.means.tolist(),
+        "covariances": mixture.full_covariances().tolist(),
+        "centers": geometry.centers.tolist(),
+    }
+
+
+def peer_model(row: Mapping[str, Any]) -> PeerModel:
+    """Return the model that a row of ``models`` holds."""
+    preparation = Preparation(
+        feature_names=tuple(row["feature_names"]),
+        is_logged=np.asarray(row["is_logged"], dtype=bool),
+        center=_array(row["center"]),
+        scale=_array(row["scale"]),
+        pca_mean=_array(row["pca_mean"]),
+        pca_components=_array(row["pca_components"]),
+        residual_variance=float(row["residual_variance"]),
+    )
+    mixture = Mixture(
+        weights=_array(row["weights"]),
+        means=_array(row["means"]),
+        covariances=_array(row["covariances"]),
+        covariance_type="full",  # stored in full, whatever they were fitted as
+    )
+    return PeerModel(
+        model_version=row["model_version"],
+        entity_type=row["entity_type"],
+        slice=row["slice"],
+        feature_set=row["feature_set"],
+        feature_names=tuple(row["feature_names"]),
+        geometry=PeerGeometry(preparation, mixture, _array(row["centers"])),
+        references=References(
+            fit_tail(_array(row["reference_density"])),
+            fit_tail(_array(row["reference_distance"])),
+            fit_tail(_array(row["reference_combined"])),
+        ),
+        calibration=row["calibration"],
+        reference_entities=int(row["reference_entities"]),
+        reference_days=int(row["reference_days"]),
+    )
+
+
+def _array(values: Sequence[Any]) -> Array:
+    """Array of nested sequences; Arrow hands nested lists over as arrays of arrays."""
+    if len(values) and not np.isscalar(values[0]):
+        return np.stack([_array(value) for value in values])
+    return np.asarray(values, dtype=float)
+
+
+@dataclass(frozen=True, eq=False)
+class PeerModels:
+    """The models that serve a night: by entity type, a global one and refined ones by slice."""
+
+    by_slice: Mapping[tuple[str, str], PeerModel]
+
+    def find(self, entity_type: str, slice_name: str) -> PeerModel | None:
+        """The model for an entity: its slice's, else its type's global one."""
+        own = self.by_slice.get((entity_type, slice_name))
+        return own or self.by_slice.get((entity_type, GLOBAL_SLICE))
+
+    @classmethod
+    def of(cls, models: Sequence[PeerModel]) -> "PeerModels":
+        """Index models by entity type and slice."""
+        return cls({(model.entity_type, model.slice): model for model in models})

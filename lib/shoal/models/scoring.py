@@ -1,0 +1,157 @@
+"""Scoring a night: every entity's day against the model of its peers, in log space."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from shoal.contracts import ENTITY_SCORES, UNSCORED
+from shoal.contracts.scores import SEVERITIES
+from shoal.errors import DataError
+from shoal.kernels.peer_model import Measures
+from shoal.models.peer_models import PeerModel, PeerModels
+
+KEYS = ["event_date", "entity_type", "entity_id"]
+_JUDGED = T.StructType(
+    [
+        *ENTITY_SCORES.subset(
+            [
+                n
+                for n in ENTITY_SCORES.column_names
+                if n not in {"run_id", "self_p_value", "severity"}
+            ]
+        ).fields,
+        *UNSCORED.subset(["reason", "detail"]).fields,
+    ]
+)
+
+
+def judge_entities(entity_days: DataFrame, models: PeerModels, *, min_events: int) -> DataFrame:
+    """Score every entity's day, or say why not.
+
+    Parameters
+    ----------
+    entity_days : entity × day with ``slice``, ``event_count``, ``features``, ``bad_feature``
+
+    Returns
+    -------
+    entity × day: the columns of ``entity_scores`` known here, null where ``reason`` says why
+    there is no score.
+    """
+
+    def judge(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for batch in batches:
+            yield judge_batch(batch, models, min_events=min_events)
+
+    wanted = entity_days.select(*KEYS, "slice", "event_count", "features", "bad_feature")
+    return wanted.mapInPandas(judge, _JUDGED)
+
+
+def judge_batch(batch: pd.DataFrame, models: PeerModels, *, min_events: int) -> pd.DataFrame:
+    """Group function of :func:`judge_entities`, without Spark."""
+    judged = batch[[*KEYS, "slice"]].reset_index(drop=True)
+    for name in _JUDGED.fieldNames():
+        if name not in judged:
+            judged[name] = None
+    few = (batch["event_count"] < min_events).to_numpy()
+    bad = batch["bad_feature"].notna().to_numpy()
+    judged.loc[few, "reason"] = "too_few_events"
+    judged.loc[few, "detail"] = [
+        f"{count:.0f} events, {min_events} needed" for count in batch["event_count"][few]
+    ]
+    judged.loc[bad, "reason"] = "non_finite_feature"
+    judged.loc[bad, "detail"] = batch["bad_feature"][bad].to_numpy()
+    open_rows = judged["reason"].isna()
+    for (entity_type, slice_name), group in judged[open_rows].groupby(["entity_type", "slice"]):
+        model = models.find(str(entity_type), str(slice_name))
+        if model is None:
+            judged.loc[group.index, "reason"] = "no_model"
+            judged.loc[group.index, "detail"] = "no model of this entity type serves the night"
+            continue
+        rows = batch["features"].iloc[group.index]
+        values = np.stack([np.asarray(row, dtype=float) for row in rows])
+        for name, column in score_columns(model, values).items():
+            judged.loc[group.index, name] = column
+    return judged[_JUDGED.fieldNames()]
+
+
+def score_columns(model: PeerModel, values: NDArray[np.float64]) -> dict[str, Any]:
+    """Score columns of native rows ``(n_rows, n_features)`` in the model's feature order.
+
+    Raises
+    ------
+    DataError
+        If a density, distance or p-value is not finite: such a night must not be written.
+    """
+    measures = model.geometry.measure(values)
+    log_p, extrapolated = model.references.log_p(measures.log_density, measures.centroid_distance)
+    _require_finite(model, measures, log_p)
+    first, second = measures.top_two()
+    rows = np.arange(len(values))
+    return {
+        "cluster_id": first,
+        "second_cluster_id": [int(c) if c >= 0 else None for c in second],
+        "responsibility": measures.responsibilities[rows, first],
+        "responsibility_entropy": measures.entropy(),
+        "log_density": measures.log_density,
+        "residual_distance": measures.residual_distance,
+        "centroid_id": measures.centroid_ids,
+        "centroid_distance": measures.centroid_distance,
+        "p_value": np.exp(log_p),
+        "anomaly_score": np.maximum(-log_p / math.log(10), 0.0),
+        "reference_entities": model.reference_entities,
+        "reference_days": model.reference_days,
+        "calibration": np.where(extrapolated, "extrapolated", model.calibration),
+        "model_version": model.model_version,
+    }
+
+
+def _require_finite(model: PeerModel, measures: Measures, log_p: NDArray[np.float64]) -> None:
+    faulty = ~(
+        np.isfinite(measures.log_density)
+        & np.isfinite(measures.centroid_distance)
+        & np.isfinite(log_p)
+    )
+    if faulty.any():
+        raise DataError(
+            f"model {model.model_version}, slice {model.slice}: {int(faulty.sum())} of "
+            f"{len(faulty)} rows have no finite score; the night is not written"
+        )
+
+
+def add_self_p_value(scores: DataFrame, past_scores: DataFrame, *, min_nights: int) -> DataFrame:
+    """Add ``self_p_value``: (1 + own past nights at least as strange) / (1 + own past nights).
+
+    Null with fewer than ``min_nights`` past nights.
+    """
+    keys = ["entity_type", "entity_id"]
+    past = past_scores.select(*keys, F.col("anomaly_score").alias("past_score"))
+    counted = (
+        scores.select(*keys, "anomaly_score")
+        .join(past, keys, how="inner")
+        .groupBy(*keys)
+        .agg(
+            F.count(F.lit(1)).alias("past_nights"),
+            F.count_if(F.col("past_score") >= F.col("anomaly_score")).alias("as_strange"),
+        )
+    )
+    share = (1 + F.col("as_strange")) / (1 + F.col("past_nights"))
+    return (
+        scores.join(counted, keys, how="left")
+        .withColumn("self_p_value", F.when(F.col("past_nights") >= min_nights, share))
+        .drop("past_nights", "as_strange")
+    )
+
+
+def add_severity(scores: DataFrame) -> DataFrame:
+    """Add ``severity``, a fixed map of ``anomaly_score``."""
+    severity = F.lit(SEVERITIES[-1][1])
+    for threshold, name in reversed(SEVERITIES[:-1]):
+        severity = F.when(F.col("anomaly_score") >= threshold, F.lit(name)).otherwise(severity)
+    return scores.withColumn("severity", severity)

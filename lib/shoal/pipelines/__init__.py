@@ -1,0 +1,1 @@
+"""Wiring: one function a step. Steps pass nothing between them but tables."""

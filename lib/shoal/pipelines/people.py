@@ -1,0 +1,175 @@
+"""What hunters ask: the list of a night, and one entity explained."""
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
+from shoal.contracts.features import FEATURE_BY_NAME
+from shoal.errors import DataError, did_you_mean
+from shoal.kernels.peer_model import explain_row
+from shoal.models.peer_models import PeerModels
+from shoal.models.registry import ServingModel, load_models
+from shoal.models.vectors import add_vector
+from shoal.pipelines.context import Context
+from shoal.pipelines.score import names_by_type
+from shoal.spark.nights import Night, published_nights, read_published
+
+
+def find_night(context: Context, event_date: date | None) -> Night:
+    """The published night of a date, the last one by default.
+
+    Raises
+    ------
+    DataError
+        If it is not published; it names the nearest that are.
+    """
+    nights = published_nights(context.warehouse)
+    if not nights:
+        raise DataError("no night is published yet: run `shoal nightly`")
+    if event_date is None:
+        return nights[-1]
+    for night in nights:
+        if night.event_date == event_date:
+            return night
+    nearest = sorted(nights, key=lambda night: abs((night.event_date - event_date).days))[:3]
+    named = ", ".join(
+        str(night.event_date) for night in sorted(nearest, key=lambda n: n.event_date)
+    )
+    raise DataError(f"the night {event_date} is not published; nearest: {named}")
+
+
+def list_outliers(
+    context: Context,
+    event_date: date | None,
+    *,
+    entity_type: str | None = None,
+    slice_name: str | None = None,
+    lane: str | None = None,
+    limit: int | None = None,
+) -> tuple[Night, list[dict[str, Any]]]:
+    """The lines of a published night in order of rank, with filters."""
+    night = find_night(context, event_date)
+    rows = read_published(context.warehouse, OUTLIERS, [night])
+    for column, wanted in (("entity_type", entity_type), ("slice", slice_name), ("lane", lane)):
+        if wanted is not None:
+            rows = rows.where(F.col(column) == F.lit(wanted))
+    rows = rows.orderBy("rank")
+    collected = (rows.limit(limit) if limit else rows).collect()
+    return night, [row.asDict(recursive=True) for row in collected]
+
+
+def explain_entity(
+    context: Context, entity_id: str, event_date: date | None, *, entity_type: str | None = None
+) -> tuple[Night, dict[str, Any]]:
+    """One entity's night from stored rows: its score, its reasons, its activity.
+
+    Raises
+    ------
+    DataError
+        If there is no such entity on that night, or several types share the name.
+    """
+    night = find_night(context, event_date)
+    features = _one_entity(context, night, entity_id.lower(), entity_type)
+    kind = features["entity_type"]
+    is_own = (F.col("entity_type") == F.lit(kind)) & (
+        F.col("entity_id") == F.lit(entity_id.lower())
+    )
+    score = read_published(context.warehouse, ENTITY_SCORES, [night]).where(is_own).first()
+    line = read_published(context.warehouse, OUTLIERS, [night]).where(is_own).first()
+    found: dict[str, Any] = {
+        "event_date": night.event_date,
+        "entity_type": kind,
+        "entity_id": features["entity_id"],
+        "slice": features["slice"],
+    }
+    if score is None:
+        unscored = read_published(context.warehouse, UNSCORED, [night]).where(is_own).first()
+        reason = unscored.asDict() if unscored else {}
+        found |= {"unscored": reason.get("reason"), "detail": reason.get("detail")}
+    else:
+        found |= {k: v for k, v in score.asDict().items() if k != "run_id"}
+        found["reasons"] = _explained(context, night, found)
+    if line is not None:
+        found |= {k: line[k] for k in ("rank", "lane", "days_in_row", "change", "case_id")}
+    found["activity"] = _top_activity(context, night, is_own)
+    return night, found
+
+
+def _one_entity(
+    context: Context, night: Night, entity_id: str, entity_type: str | None
+) -> dict[str, Any]:
+    rows = read_published(context.warehouse, ENTITY_FEATURES, [night])
+    own = rows.where(F.col("entity_id") == F.lit(entity_id))
+    if entity_type is not None:
+        own = own.where(F.col("entity_type") == F.lit(entity_type))
+    matches = [row.asDict() for row in own.collect()]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        kinds = ", ".join(sorted(row["entity_type"] for row in matches))
+        raise DataError(f"{entity_id!r} is the name of several entities: add --type ({kinds})")
+    near = F.levenshtein(F.col("entity_id"), F.lit(entity_id))
+    names = [
+        row[0] for row in rows.select("entity_id").orderBy(near, "entity_id").limit(5).collect()
+    ]
+    raise DataError(
+        f"no entity {entity_id!r} on {night.event_date}{did_you_mean(entity_id, names)}"
+    )
+
+
+def _explained(context: Context, night: Night, found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Reasons anew, from the stored model and the stored features of the night."""
+    kind, version = found["entity_type"], found["model_version"]
+    models = _model_of(context, kind, version)
+    model = models.find(kind, found["slice"])
+    if model is None:
+        raise DataError(f"model {version} that scored {night.event_date} is gone from `models`")
+    rows = read_published(context.warehouse, ENTITY_FEATURES, [night])
+    own = rows.where(
+        (F.col("entity_type") == F.lit(kind)) & (F.col("entity_id") == F.lit(found["entity_id"]))
+    )
+    row = add_vector(own, names_by_type(models)).select("features").first()
+    if row is None:
+        return []
+    vector = np.asarray(row[0], dtype=float)
+    reasons, expected = explain_row(model.geometry, vector, top=context.settings.outliers.reasons)
+    return [
+        {
+            "feature": model.feature_names[reason.index],
+            "value": float(vector[reason.index]),
+            "expected": float(expected[reason.index]),
+            "unit": _unit(model.feature_names[reason.index]),
+            "contribution": float(reason.contribution),
+            "direction": reason.direction,
+        }
+        for reason in reasons
+    ]
+
+
+def _unit(name: str) -> str:
+    feature = FEATURE_BY_NAME.get(name)
+    return feature.unit if feature else ""
+
+
+def _model_of(context: Context, entity_type: str, version: str) -> PeerModels:
+    """A model by its version alone; its first night is a part of the version's name."""
+    stamp = version.rsplit("-", 2)[1]
+    valid_from = date(int(stamp[:4]), int(stamp[4:6]), int(stamp[6:]))
+    return load_models(context.warehouse, [ServingModel(entity_type, version, valid_from)])
+
+
+def _top_activity(context: Context, night: Night, is_own: Any) -> list[dict[str, Any]]:
+    activity: DataFrame = read_published(context.warehouse, ENTITY_ACTIVITY, [night])
+    names = ["dimension", "value", "event_count", "first_ts", "last_ts", "sample_event_ids"]
+    rows = (
+        activity.where(is_own & ~F.col("dimension").isin("total", "category"))
+        .orderBy(F.col("event_count").desc(), "dimension", "value")
+        .limit(20)
+        .select(*names)
+        .collect()
+    )
+    return [row.asDict() for row in rows]

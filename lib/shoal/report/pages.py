@@ -1,0 +1,88 @@
+"""Pages of the command line: a night's list, an entity explained."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from shoal.report.lines import evidence_text, flat, list_heading, reason_text
+from shoal.report.text import Form, cell, number, plain, render
+
+_LIST_COLUMNS = (
+    "event_date",
+    "rank",
+    "severity",
+    "anomaly_score",
+    "entity_type",
+    "entity_id",
+    "slice",
+    "lane",
+    "change",
+    "days_in_row",
+    "why",
+    "evidence_text",
+)
+
+
+def list_page(night: date, lines: Sequence[Mapping[str, Any]], scored: int, form: Form) -> str:
+    """A night's list; as ``table`` in blocks that fit 80 columns."""
+    if form != "table":
+        rows = lines if form == "json" else [flat(line) for line in lines]
+        return render(rows, _LIST_COLUMNS, form)
+    blocks = [list_heading(night.isoformat(), lines, scored)]
+    blocks += [_line_block(line) for line in lines]
+    return "\n\n".join(blocks)
+
+
+def _line_block(line: Mapping[str, Any]) -> str:
+    days = line["days_in_row"]
+    since = "new" if line["change"] == "new" else f"{line['change']}, night {days} in a row"
+    lane = "" if line["lane"] == "stray" else f" [{line['lane']}]"
+    score = number(line["anomaly_score"])
+    flag = " (beyond the reference)" if line["calibration"] == "extrapolated" else ""
+    head = (
+        f"{line['rank']:>3}. {plain(line['entity_id'])}  "
+        f"{line['entity_type']}, {plain(line['slice'])}{lane}"
+    )
+    facts = f"     {line['severity']}, score {score}{flag}, {since}"
+    reasons = [f"     - {reason_text(reason)}" for reason in line.get("reasons") or []]
+    evidence = [f"     > {evidence_text(item)}" for item in line.get("evidence") or []]
+    return "\n".join(_wrapped(text) for text in (head, facts, *reasons, *evidence[:4]))
+
+
+def entity_page(found: Mapping[str, Any], form: Form) -> str:
+    """One entity's night."""
+    if form != "table":
+        facts = {k: v for k, v in found.items() if k not in {"reasons", "activity"}}
+        row = found if form == "json" else {**facts, "why": _all_reasons(found)}
+        return render([row], list(row), form)
+    lists = {"reasons", "activity"}
+    facts_text = [
+        f"{name.replace('_', ' ')}: {cell(v)}" for name, v in found.items() if name not in lists
+    ]
+    parts = ["\n".join(_wrapped(text) for text in facts_text)]
+    if found.get("reasons"):
+        parts.append(
+            "\n".join(["why", *(_wrapped(f"  - {reason_text(r)}") for r in found["reasons"])])
+        )
+    if found.get("activity"):
+        names = ["dimension", "value", "event_count", "first_ts", "last_ts"]
+        parts.append(render(found["activity"], names, "table", width=80))
+    return "\n\n".join(parts)
+
+
+def _all_reasons(found: Mapping[str, Any]) -> str:
+    return "; ".join(reason_text(reason) for reason in found.get("reasons") or [])
+
+
+def _wrapped(text: str, width: int = 80) -> str:
+    """Fold a line to the width, indenting what follows."""
+    if len(text) <= width:
+        return text
+    import textwrap
+
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    return "\n".join(
+        textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
+        if text.strip()
+        else [text]
+    )

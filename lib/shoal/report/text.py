@@ -1,0 +1,119 @@
+"""Rows for people and programs. Log text is the attacker's: every form makes it harmless."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+Form = Literal["table", "json", "csv", "md"]
+FORMS: tuple[Form, ...] = ("table", "json", "csv", "md")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>()#+!|~"})
+
+
+def plain(text: str) -> str:
+    """Show what would not print (control, format, bidirectional, unassigned) by its code."""
+    return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text)
+
+
+def cell(value: Any) -> str:
+    """A value as text for people: numbers short, times in UTC, the rest made harmless."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, date):
+        return value.isoformat()
+    return plain(str(value))
+
+
+def number(value: float) -> str:
+    """A number with three or four digits that matter."""
+    if math.isnan(value):
+        return "unknown"
+    if math.isinf(value):
+        return str(value)
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def render(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    form: Form,
+    *,
+    title: str = "",
+    width: int | None = None,
+) -> str:
+    """Rows in one of :data:`FORMS`; ``json`` keeps all values, the others the given columns."""
+    forms: dict[str, Callable[[], str]] = {
+        "json": lambda: _json(rows),
+        "csv": lambda: _csv(rows, columns),
+        "md": lambda: _markdown(rows, columns),
+        "table": lambda: _table(rows, columns, title, width),
+    }
+    return forms[form]()
+
+
+def _json(rows: Sequence[Mapping[str, Any]]) -> str:
+    # ASCII only: control and bidirectional characters arrive as escapes
+    return json.dumps([dict(row) for row in rows], indent=2, default=str, ensure_ascii=True)
+
+
+def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_csv_cell(row.get(name)) for name in columns])
+    return out.getvalue().rstrip("\n")
+
+
+def _csv_cell(value: Any) -> Any:
+    """Numbers as they are; text that a spreadsheet would run gets a quote in front."""
+    if value is None or isinstance(value, (int, float)):
+        return value
+    text = cell(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _markdown(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
+    lines += [" | ".join(cell(row.get(c)).translate(_MARKDOWN) for c in columns) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _table(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str, width: int | None
+) -> str:
+    table = RichTable(title=title or None, title_justify="left", pad_edge=False)
+    for name in columns:
+        is_number = all(isinstance(row.get(name), (int, float, type(None))) for row in rows)
+        table.add_column(
+            name.replace("_", " "), justify="right" if is_number else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(Text(cell(row.get(name))) for name in columns))
+    return to_text(table, width)
+
+
+def to_text(renderable: Any, width: int | None = None) -> str:
+    """What rich would print, as plain text."""
+    console = Console(width=width, file=io.StringIO(), color_system=None, highlight=False)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get().rstrip("\n")

@@ -1,0 +1,279 @@
+"""Ready feature tables: an id, a date, perhaps a slice, and numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from shoal.contracts.events import FEATURE_VALUES, PARSED_COLUMNS
+from shoal.errors import DataError, UsageError
+from shoal.sources import columns as c
+from shoal.sources.files import (
+    READ_OPTIONS,
+    RawFile,
+    escape_path,
+    file_id_column,
+    source_file_column,
+)
+
+_NUMBER = r"(?i)^[+-]?((\d{1,400}(\.\d{0,400})?|\.\d{1,400})(e[+-]?\d{1,4})?|inf|infinity|nan)$"
+_CORRUPT = "corrupt"
+_LISTED_NAMES = 20
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """Which column of a file says what."""
+
+    entity_type: str
+    id_column: str
+    date_column: str
+    slice_column: str | None
+    feature_columns: tuple[str, ...] | None
+
+    def features_of(self, names: Sequence[str]) -> list[str]:
+        """Return the feature columns of a file with these columns, by name."""
+        if self.feature_columns is not None:
+            return sorted(set(self.feature_columns))
+        own = {self.id_column, self.date_column, self.slice_column}
+        return sorted(name for name in names if name not in own)
+
+    def fault_of(self, names: Sequence[str]) -> str | None:
+        """Return why a file with these columns cannot be read, if so."""
+        wanted = [self.id_column, self.date_column, *self.features_of(names)]
+        wanted += [self.slice_column] if self.slice_column else []
+        missing = [name for name in wanted if name not in names]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if missing:
+            return f"the file has no column {_listed(missing)}; it has {_listed(names)}"
+        return f"the header repeats {_listed(repeated)}" if repeated else None
+
+
+def parse_features(
+    spark: SparkSession,
+    files: Sequence[RawFile],
+    *,
+    source_name: str,
+    entity_type: str,
+    id_column: str,
+    date_column: str,
+    slice_column: str | None = None,
+    feature_columns: Sequence[str] | None = None,
+    file_format: str = "csv",
+) -> DataFrame:
+    """Read ready feature tables; row → record, in the shape of PARSED_COLUMNS.
+
+    Each file is read by its own header. An empty cell is left out of ``feature_values``;
+    ``inf`` and ``nan`` stay, for scoring to say so. The id is lower-cased as all entities are.
+    The hash of a row's content by name is its event_id, whatever the order of columns.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    files : sequence of RawFile
+    source_name, entity_type : str
+    id_column, date_column, slice_column : str
+        Columns of the entity, of its day (``2024-04-19``, or a time, whose UTC day counts) and of
+        its group of peers.
+    feature_columns : sequence of str, optional
+        By default every other column of a file.
+    file_format : {'csv', 'parquet'}
+
+    Raises
+    ------
+    UsageError
+        If ``file_format`` is none of these.
+    DataError
+        If a Parquet file holds a type that Spark doesn't know (pandas' nanoseconds).
+    """
+    if file_format not in {"csv", "parquet"}:
+        raise UsageError(f"file_format must be 'csv' or 'parquet', got {file_format!r}")
+    roles = _Roles(
+        entity_type=entity_type,
+        id_column=id_column,
+        date_column=date_column,
+        slice_column=slice_column,
+        feature_columns=None if feature_columns is None else tuple(feature_columns),
+    )
+    grouped: dict[T.StructType, list[RawFile]] = {}
+    for file in files:
+        grouped.setdefault(_schema_of(spark, file, file_format=file_format), []).append(file)
+    parsed = _no_records(spark)
+    for schema, alike in grouped.items():
+        rows = _read_rows(spark, alike, schema=schema, file_format=file_format)
+        names = [field.metadata["name"] for field in schema]
+        parsed = parsed.unionByName(
+            _parse_rows(rows, names=names, roles=roles, source_name=source_name)
+        )
+    return parsed
+
+
+def _schema_of(spark: SparkSession, file: RawFile, *, file_format: str) -> T.StructType:
+    """Columns of one file as c0, c1, …, each with its name as metadata.
+
+    Positions stand for names, for names may hold any character or repeat.
+    """
+    path = escape_path(file.source_file)
+    if file_format == "parquet":
+        try:
+            fields = spark.read.options(**READ_OPTIONS).parquet(path).schema.fields
+        except PySparkException as error:
+            raise DataError(
+                f"{file.source_file!r} cannot be read as Parquet: {error.getCondition()}; write it "
+                "anew (from pandas, times in microseconds: coerce_timestamps='us')"
+            ) from error
+        return T.StructType(
+            [
+                T.StructField(f"c{i}", field.dataType, True, {"name": field.name})
+                for i, field in enumerate(fields)
+            ]
+        )
+    first = spark.read.options(**READ_OPTIONS, **_csv_options(header="false")).csv(path).head(1)
+    names = [str(name or "").strip() for name in first[0]] if first else []
+    return T.StructType(
+        [
+            T.StructField(f"c{i}", T.StringType(), True, {"name": name})
+            for i, name in enumerate(names)
+        ]
+    )
+
+
+def _csv_options(*, header: str) -> dict[str, str]:
+    # Without column pruning a row of other length is told whichever columns are asked for; a row
+    # of more than maxColumns cells fails the read, and the default is 20,480.
+    return {"header": header, "escape": '"', "columnPruning": "false", "maxColumns": "200000"}
+
+
+def _read_rows(
+    spark: SparkSession, files: Sequence[RawFile], *, schema: T.StructType, file_format: str
+) -> DataFrame:
+    """Read files of one schema; adds ``corrupt``, the text of a row of other length."""
+    paths = [escape_path(file.source_file) for file in files]
+    if file_format == "parquet":
+        names = [field.metadata["name"] for field in schema]
+        rows = spark.read.options(**READ_OPTIONS).parquet(*paths)
+        return rows.select(
+            *(rows[_quoted(name)].alias(f"c{i}") for i, name in enumerate(names)),
+            F.lit(None).cast("string").alias(_CORRUPT),
+            F.col("_metadata"),
+        )
+    with_corrupt = T.StructType([*schema.fields, T.StructField(_CORRUPT, T.StringType())])
+    options = {**_csv_options(header="true"), "columnNameOfCorruptRecord": _CORRUPT}
+    rows = spark.read.schema(with_corrupt).options(**READ_OPTIONS, **options).csv(paths)
+    return rows.select("*", F.col("_metadata"))
+
+
+def _parse_rows(
+    rows: DataFrame, *, names: Sequence[str], roles: _Roles, source_name: str
+) -> DataFrame:
+    """Rows of one schema; row → record."""
+    fault = roles.fault_of(names)
+    texts = {name: _text(rows, position) for position, name in enumerate(names)}
+    usable = {} if fault else texts
+    missing = F.lit(None).cast("string")
+    features = {name: texts[name] for name in roles.features_of(names)} if not fault else {}
+    records = rows.select(
+        F.lit(source_name).alias("source_name"),
+        source_file_column().alias("source_file"),
+        file_id_column(source_name).alias("file_id"),
+        c.content_id(_content(texts)).alias("event_id"),
+        F.coalesce(_CORRUPT, F.concat_ws(",", *map(_or_empty, texts.values()))).alias("value"),
+        F.col(_CORRUPT).isNotNull().alias("is_corrupt"),
+        c.clean_lower(usable.get(roles.id_column, missing)).alias("entity_id"),
+        _midnight(usable.get(roles.date_column, missing)).alias("event_ts"),
+        c.clean(usable.get(roles.slice_column or "", missing)).alias("slice"),
+        _values(features).alias("feature_values"),
+        _not_numbers(features).alias("not_numbers"),
+    )
+    event_fields = {
+        **{name: F.col(name) for name in ("event_ts", "entity_id", "slice", "feature_values")},
+        "entity_type": F.lit(roles.entity_type),
+        "event_code": F.lit("feature-row"),
+    }
+    return records.transform(_add_outcome, fault=fault, roles=roles).transform(
+        c.project, event_fields=event_fields
+    )
+
+
+def _text(rows: DataFrame, position: int) -> Column:
+    """Text of a cell; a boolean of Parquet as 1 or 0."""
+    column = F.col(f"c{position}")
+    if isinstance(rows.schema[f"c{position}"].dataType, T.BooleanType):
+        column = column.cast("int")
+    return F.trim(column.cast("string"))
+
+
+def _content(texts: dict[str, Column]) -> Column:
+    """Content of a row, by name, so that neither place nor order of columns matters."""
+    cells = [_or_empty(texts[name]) for name in sorted(texts)]
+    names = "\x1f".join(sorted(texts))
+    return F.concat_ws("\x1f", F.lit(names), _or_empty(F.col(_CORRUPT)), *cells)
+
+
+def _or_empty(text: Column) -> Column:
+    """Text, or an empty one for null, which ``concat_ws`` would leave out with its comma."""
+    return F.coalesce(text, F.lit(""))
+
+
+def _values(features: dict[str, Column]) -> Column:
+    """Feature values by name; cells without a value are left out."""
+    pairs = [
+        F.struct(F.lit(name).alias("name"), text.try_cast("double").alias("value"))
+        for name, text in features.items()
+    ]
+    if not pairs:
+        return F.array().cast(FEATURE_VALUES)
+    return F.filter(F.array(*pairs), lambda pair: pair["value"].isNotNull())
+
+
+def _not_numbers(features: dict[str, Column]) -> Column:
+    """Names of the features whose text is not a number."""
+    faults = [
+        F.when((text != "") & ~text.rlike(_NUMBER), F.lit(name)) for name, text in features.items()
+    ]
+    return F.array_compact(F.array(*faults)) if faults else F.array().cast("array<string>")
+
+
+def _midnight(text: Column) -> Column:
+    """Midnight UTC of a date, or of the UTC day of a time."""
+    as_time = F.when(text.rlike(r"^\d{4}-\d{2}-\d{2}$"), F.concat(text, F.lit(" 00:00:00")))
+    return F.date_trunc("day", c.utc_timestamp(F.coalesce(as_time, text)))
+
+
+def _add_outcome(records: DataFrame, *, fault: str | None, roles: _Roles) -> DataFrame:
+    """Add outcome, event_table, ignored_type and reason."""
+    not_numbers = F.col("not_numbers")
+    reason = (
+        F.when(F.lit(fault is not None), F.lit(fault))
+        .when(F.col("is_corrupt"), "the row has another number of cells than the header")
+        .when(F.col("entity_id").isNull(), f"no id in column {roles.id_column!r}")
+        .when(F.col("event_ts").isNull(), f"no usable date in column {roles.date_column!r}")
+        .when(
+            F.size(not_numbers) > 0,
+            F.concat(F.lit("not a number in column "), F.array_join(not_numbers, ", ")),
+        )
+    )
+    return records.withColumns(
+        {
+            "reason": F.substring(reason, 1, c.PATH_LENGTH),
+            "event_table": F.lit("feature"),
+            "ignored_type": F.lit(None).cast("string"),
+        }
+    ).withColumn("outcome", F.when(F.col("reason").isNotNull(), "quarantined").otherwise("event"))
+
+
+def _no_records(spark: SparkSession) -> DataFrame:
+    fields = [T.StructField(column.name, column.type) for column in PARSED_COLUMNS]
+    return spark.createDataFrame([], T.StructType(fields))
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:_LISTED_NAMES])
+    return shown + (", …" if len(names) > _LISTED_NAMES else "")

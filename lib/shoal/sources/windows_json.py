@@ -1,0 +1,204 @@
+"""Windows events as JSON lines: Sysmon and the Security log.
+
+Three shapes are read: flat (NXLog), nested in ``event_data`` (winlogbeat) and the cloud table
+form with ``EventData`` as JSON or XML text. Names are matched by case: ``ProcessId`` and
+``ProcessID`` both occur and differ.
+
+=============  =========  =========================================
+record         table      who acted, on what
+=============  =========  =========================================
+sysmon-1       process    Image, User
+sysmon-3       network    Image, User
+sysmon-11      file       Image, User
+security-4688  process    NewProcessName; the target user if there is one, else the subject
+security-5156  network    Application
+security-4624  auth       ProcessName, target user
+security-4625  auth       as 4624, refused
+=============  =========  =========================================
+"""
+
+from collections.abc import Mapping
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from shoal.sources import columns as c
+from shoal.sources.windows_fields import EVENT_TABLE_OF, add_endpoints, add_texts, event_fields
+
+HOST = ("Hostname", "computer_name", "Computer")
+PROVIDER = ("SourceName", "source_name", "Provider", "EventSourceName", "ProviderName")
+CHANNEL = ("Channel", "log_name", "channel")
+EVENT_NUMBER = ("EventID", "event_id")
+TIME = ("@timestamp", "TimeGenerated", "TimeCreated")
+NESTED = ("event_data", "EventData")
+DATA = (
+    "UtcTime",
+    "SourceModuleType",
+    "ProcessId",
+    "ProcessID",
+    "NewProcessId",
+    "Image",
+    "NewProcessName",
+    "ProcessName",
+    "Application",
+    "CommandLine",
+    "ParentProcessId",
+    "ParentImage",
+    "ParentProcessName",
+    "User",
+    "SubjectUserName",
+    "SubjectDomainName",
+    "TargetUserName",
+    "TargetDomainName",
+    "TargetFilename",
+    "SourceIp",
+    "SourceAddress",
+    "SourcePort",
+    "DestinationIp",
+    "DestAddress",
+    "DestinationPort",
+    "DestPort",
+    "Protocol",
+    "Direction",
+    "Initiated",
+    "IpAddress",
+    "IpPort",
+    "WorkstationName",
+    "LogonType",
+    "AuthenticationPackageName",
+)
+TOP = (*HOST, *PROVIDER, *CHANNEL, *EVENT_NUMBER, *TIME, *NESTED, *DATA)
+MAX_EVENT_NUMBER = 65535
+_PROVIDERS = {
+    "microsoft-windows-sysmon": "sysmon",
+    "microsoft-windows-security-auditing": "security",
+}
+_CHANNELS = {"microsoft-windows-sysmon/operational": "sysmon", "security": "security"}
+_XML_SCHEMA = "Data array<struct<_Name string, _VALUE string>>"
+
+
+def parse_windows_json(lines: DataFrame) -> DataFrame:
+    """Normalise Windows events; line → record, in the shape of PARSED_COLUMNS.
+
+    Parameters
+    ----------
+    lines : DataFrame
+        As :func:`shoal.sources.files.read_lines` yields.
+    """
+    return (
+        lines.transform(_add_layers)
+        .transform(_add_fields)
+        .transform(_add_record_type)
+        .transform(_add_outcome)
+        .transform(add_texts)
+        .transform(add_endpoints)
+        .transform(c.project, event_fields=event_fields())
+    )
+
+
+def _add_layers(lines: DataFrame) -> DataFrame:
+    """Add ``top``, the record's own fields, and ``data``, those nested in it."""
+    nested = F.coalesce(*(_top(name) for name in NESTED))
+    is_xml = F.startswith(F.ltrim("nested"), F.lit("<"))
+    return (
+        lines.withColumn("top", c.json_objects(F.col("value"), TOP))
+        .withColumn("top", c.only(F.col("top")))
+        .withColumn("nested", nested)
+        .withColumn(
+            "nested", F.when(is_xml, _json_of_xml(F.col("nested"))).otherwise(F.col("nested"))
+        )
+        .withColumn("data", c.json_objects(F.col("nested"), DATA))
+        .withColumn("data", c.only(F.col("data")))
+    )
+
+
+def _json_of_xml(text: Column) -> Column:
+    """Items ``<Data Name="…">…</Data>`` as a JSON object; null if it is no XML.
+
+    Spark's XML reader knows no document types, so entities of one's own are not expanded.
+    """
+    items = F.from_xml(text, _XML_SCHEMA, {"ignoreSurroundingSpaces": "false"})["Data"]
+    named = F.filter(items, lambda item: item["_Name"].isNotNull())
+    members = F.transform(
+        named, lambda item: F.concat(_quoted(item["_Name"]), F.lit(":"), _quoted(item["_VALUE"]))
+    )
+    return F.concat(F.lit("{"), F.array_join(members, ","), F.lit("}"))
+
+
+def _quoted(text: Column) -> Column:
+    """Text as JSON: what to_json puts between the brackets of an array of one."""
+    return F.regexp_replace(F.to_json(F.array(text)), r"(?s)^\[(.*)\]$", "$1")
+
+
+def _add_fields(records: DataFrame) -> DataFrame:
+    """Add each field of DATA by its field name: the nested one, else the record's own."""
+    names = [c.field_name(name) for name in DATA]
+    return records.withColumns(
+        {name: F.coalesce(F.col("data")[name], F.col("top")[name]) for name in names}
+    )
+
+
+def _add_record_type(records: DataFrame) -> DataFrame:
+    """Add provider, event_number, record_type (``sysmon-1``), host_name and event_ts.
+
+    The provider decides, so that event 1 of another provider is no Sysmon event; the channel
+    stands in where no provider is written. Sysmon's own UtcTime goes before the other times: they
+    may be hours away from it.
+    """
+    provider = F.lower(F.trim(_first(PROVIDER)))
+    channel = F.lower(F.trim(_first(CHANNEL)))
+    family = F.when(provider.isNotNull(), _lookup(provider, _PROVIDERS)).otherwise(
+        _lookup(channel, _CHANNELS)
+    )
+    number = c.whole_number(_first(EVENT_NUMBER))
+    times = [_top(name) for name in TIME]
+    own_time = F.when(F.col("provider") == "sysmon", F.col(c.field_name("UtcTime")))
+    return (
+        records.withColumn("provider", F.coalesce(family, c.slug(F.coalesce(provider, channel))))
+        .withColumn("event_number", F.when(number <= MAX_EVENT_NUMBER, number))
+        .withColumn("record_type", F.concat_ws("-", "provider", "event_number"))
+        .withColumn("host_name", F.lower(_first(HOST)))
+        .withColumn("event_ts", F.coalesce(*(c.utc_timestamp(t) for t in (own_time, *times))))
+    )
+
+
+def _add_outcome(records: DataFrame) -> DataFrame:
+    """Add outcome, event_table, ignored_type and reason."""
+    table = _lookup(F.col("record_type"), EVENT_TABLE_OF)
+    reason = (
+        F.when(F.col("top").isNull(), "the line is not one JSON object")
+        .when(F.col("event_number").isNull(), "no event id (EventID, event_id) from 0 to 65535")
+        .when(F.col("provider").isNull(), "neither provider nor channel, so its type is unknown")
+        .when(table.isNull(), F.lit(None))
+        .when(F.col("host_name").isNull(), "no host name (Hostname, computer_name, Computer)")
+        .when(
+            F.col("event_ts").isNull(),
+            "no usable time (UtcTime, @timestamp, TimeGenerated, TimeCreated)",
+        )
+    )
+    return (
+        records.withColumn("event_table", table)
+        .withColumn("ignored_type", F.col("record_type"))
+        .withColumn("reason", reason)
+        .withColumn(
+            "outcome",
+            F.when(F.col("reason").isNotNull(), "quarantined")
+            .when(F.col("event_table").isNull(), "ignored")
+            .otherwise("event"),
+        )
+    )
+
+
+def _top(name: str) -> Column:
+    return F.col("top")[c.field_name(name)]
+
+
+def _first(names: tuple[str, ...]) -> Column:
+    return F.coalesce(*(c.clean(_top(name)) for name in names))
+
+
+def _lookup(key: Column, values: Mapping[str, str]) -> Column:
+    found = F.lit(None).cast("string")
+    for name, value in values.items():
+        found = F.when(key == name, value).otherwise(found)
+    return found

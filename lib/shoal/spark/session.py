@@ -1,0 +1,112 @@
+"""The one place that makes Spark sessions."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import pyspark
+from pyspark.sql import DataFrame, SparkSession
+
+from shoal.config import Settings
+
+_LOG4J = Path(__file__).with_name("log4j2.properties")
+
+_ALWAYS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    # A batch of many days would otherwise write (tasks x days) files a table.
+    "spark.databricks.delta.optimizeWrite.enabled": "true",
+}
+
+_LOCAL = {
+    # Both, or a local session may advertise an address that refuses connections.
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    # Small tables: Delta's default of 50 partitions costs more than the work.
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.files.minPartitionNum": "2",
+    # One task a core is already the parallelism.
+    "spark.executorEnv.OMP_NUM_THREADS": "1",
+}
+
+
+def start_session(settings: Settings, *, name: str = "shoal") -> SparkSession:
+    """Return the session to work in: spark-submit's own if there is one, else a local one.
+
+    Settings of the submitting platform win over the configuration's, except for those that Delta
+    and Shoal's meaning need (extensions, catalog, UTC).
+    """
+    is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    builder = SparkSession.builder.appName(name)
+    options = dict(_ALWAYS)
+    if not is_submitted:
+        _prepare_environment()
+        master = settings.spark.master or "local[*]"
+        builder = builder.master(master)
+        if master.startswith("local"):
+            options = {**_LOCAL, **options}
+        if settings.spark.driver_memory:
+            options["spark.driver.memory"] = settings.spark.driver_memory
+        options.update(_delta_jars())
+        options["spark.driver.extraJavaOptions"] = (
+            f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} -XX:+UseParallelGC"
+        )
+    if settings.spark.shuffle_partitions:
+        options["spark.sql.shuffle.partitions"] = str(settings.spark.shuffle_partitions)
+    for key, value in {**settings.spark.conf, **options}.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    if not is_submitted:
+        session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def _prepare_environment() -> None:
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # What set-up chose: cron and the like have no JAVA_HOME.
+    chosen = Path(sys.prefix) / "shoal-env"
+    if "JAVA_HOME" not in os.environ and chosen.is_file():
+        for line in chosen.read_text(encoding="utf-8").splitlines():
+            name, _, value = line.removeprefix("export ").partition("=")
+            if name == "JAVA_HOME":
+                os.environ["JAVA_HOME"] = "".join(shlex.split(value))
+
+
+def _delta_jars() -> dict[str, str]:
+    """Delta's jars: those set-up has put beside Spark's own, else through Spark's resolution."""
+    home = os.environ.get("SPARK_HOME") or str(Path(pyspark.__file__).parent)
+    found = version("delta-spark")
+    if any((Path(home) / "jars").glob(f"delta-spark_*-{found}.jar")):
+        return {}
+    spark_line = ".".join(pyspark.__version__.split(".")[:2])
+    return {"spark.jars.packages": f"io.delta:delta-spark_{spark_line}_2.13:{found}"}
+
+
+@contextmanager
+def persisted(frame: DataFrame) -> Iterator[DataFrame]:
+    """Keep a DataFrame for several uses, and let it go afterwards."""
+    kept = frame.persist()
+    try:
+        yield kept
+    finally:
+        kept.unpersist()
+
+
+@contextmanager
+def described(spark: SparkSession, text: str) -> Iterator[None]:
+    """Name the Spark jobs of a block, so that the Spark UI reads like the pipeline."""
+    tag = "".join(ch if ch.isalnum() or ch in "-_/ " else "_" for ch in text)
+    spark.addTag(tag)
+    try:
+        yield
+    finally:
+        spark.removeTag(tag)

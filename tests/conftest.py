@@ -1,0 +1,25 @@
+"""Fixtures that all tests share."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data beside the project that may not be shipped with it.
+
+    Where the folder exists a test must find it whole; where it is absent the test cannot run.
+    """
+    if not SHARED.exists():
+        pytest.skip(f"{SHARED} is not on this machine: real data that may not be shipped")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def windows_sample() -> Path:
+    """The real Windows sample that the project ships."""
+    return ROOT / "tests" / "data" / "windows_otrf"

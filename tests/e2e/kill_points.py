@@ -1,0 +1,167 @@
+"""Kill a night at every point and run it again: ``python tests/e2e/kill_points.py [POINT …]``.
+
+A small warehouse is made whole up to a night; then that night is run and killed right before each
+of its commits, looked at as a reader would, run again, and compared with the night that nobody
+killed. Prints a table; leaves with 1 if any point is not sound.
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from deltalake import DeltaTable
+from tests.support.commands import overrides, shoal, start
+from tests.support.equality import differences
+
+from shoal.contracts import ENTITY_SCORES, NIGHTS
+
+FIRST = date(2024, 3, 4)
+KILLED_NIGHT = FIRST + timedelta(days=2)
+HOSTS = 24
+
+
+class Fleet:
+    """A small fleet's raw logs, and the arguments to run its nights."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.logs = folder / "logs"
+        self.logs.mkdir(parents=True)
+
+    def write_day(self, day: date) -> None:
+        """Write one day of Sysmon process and network events, always the same for a day."""
+        lines = []
+        for host in range(HOSTS):
+            for number in range(8 + (host * 7 + day.toordinal()) % 5):
+                at = datetime(day.year, day.month, day.day, number, host, tzinfo=UTC)
+                lines.append(json.dumps(_process(host, number, at)))
+                lines.append(json.dumps(_connection(host, number, at)))
+        (self.logs / f"{day}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def arguments(self, warehouse: Path) -> list[str]:
+        """Options of every command on a warehouse."""
+        source = f"[{{name: fleet, kind: windows_json, paths: ['{self.logs}']}}]"
+        settings = [
+            f"storage.path={warehouse}",
+            f"sources={source}",
+            "entities=[host]",
+            "spark.master=local[2]",
+            "spark.shuffle_partitions=1",
+            "fit.every_days=1",
+            "fit.n_components=2",
+            "log.format=json",
+        ]
+        return ["--conf", "conf/local.yaml", *overrides(settings)]
+
+
+def _process(host: int, number: int, at: datetime) -> dict[str, object]:
+    return {
+        **_shared(host, 1, at),
+        "Image": f"C:\\Windows\\p{(host + number) % 6}.exe",
+        "ParentImage": "C:\\Windows\\explorer.exe",
+        "CommandLine": f"p{number} -x {host}",
+        "User": f"CORP\\user{host % 8}",
+    }
+
+
+def _connection(host: int, number: int, at: datetime) -> dict[str, object]:
+    return {
+        **_shared(host, 3, at),
+        "Image": "C:\\Windows\\agent.exe",
+        "SourceIp": f"10.0.0.{host}",
+        "SourcePort": 50000 + number,
+        "DestinationIp": f"10.1.{number % 3}.{host % 9}",
+        "DestinationPort": 443 if number % 3 else 8080,
+        "Protocol": "tcp",
+        "Initiated": "true",
+        "User": f"CORP\\user{host % 8}",
+    }
+
+
+def _shared(host: int, code: int, at: datetime) -> dict[str, object]:
+    return {
+        "EventID": code,
+        "Channel": "Microsoft-Windows-Sysmon/Operational",
+        "SourceName": "Microsoft-Windows-Sysmon",
+        "Hostname": f"ws{host}.corp.local",
+        "UtcTime": at.strftime("%Y-%m-%d %H:%M:%S.000"),
+        "RecordNumber": at.minute,
+    }
+
+
+def prepare(folder: Path) -> tuple[Fleet, Path]:
+    """A fleet, and a warehouse with two nights published and the third day's log waiting."""
+    fleet, base = Fleet(folder), folder / "base"
+    for offset in range(2):
+        fleet.write_day(FIRST + timedelta(days=offset))
+    shoal("tables", "apply", *fleet.arguments(base))
+    last = str(FIRST + timedelta(days=1))
+    shoal("nightly", *fleet.arguments(base), "--start", str(FIRST), "--end", last)
+    fleet.write_day(KILLED_NIGHT)
+    return fleet, base
+
+
+def run_night(fleet: Fleet, warehouse: Path, kill_at: int) -> tuple[int, list[str]]:
+    """Run the third night, killed before commit ``kill_at``; return its exit code and commits."""
+    arguments = ["nightly", *fleet.arguments(warehouse), "--date", str(KILLED_NIGHT)]
+    process = start("tests/support/killed.py", str(kill_at), *arguments)
+    out, err = process.communicate(timeout=280)
+    commits = [line.split()[2] for line in out.splitlines() if line.startswith("commit ")]
+    if kill_at == 0 and process.returncode != 0:
+        raise AssertionError(err)
+    return process.returncode, commits
+
+
+def reader_sees(warehouse: Path) -> dict[str, int]:
+    """Rows of ``entity_scores`` by published night, as a reader joins them."""
+    nights = DeltaTable(str(warehouse / NIGHTS.name)).to_pyarrow_table().to_pylist()
+    visible = {(n["event_date"], n["run_id"]) for n in nights if n["state"] == "published"}
+    scores = DeltaTable(str(warehouse / ENTITY_SCORES.name)).to_pyarrow_table(
+        columns=["event_date", "run_id"]
+    )
+    found = {str(day): 0 for day, _ in visible}
+    for row in scores.to_pylist():
+        if (row["event_date"], row["run_id"]) in visible:
+            found[str(row["event_date"])] += 1
+    return found
+
+
+def check_point(fleet: Fleet, base: Path, whole: Path, point: int) -> list[str]:
+    """Kill at one point, look, run again, compare; return what was not sound."""
+    warehouse = base.parent / f"killed-{point}"
+    shutil.copytree(base, warehouse)
+    before, after = reader_sees(base), reader_sees(whole)
+    code, _ = run_night(fleet, warehouse, point)
+    faults = [] if code == -9 else [f"exit {code} instead of the kill"]
+    seen = reader_sees(warehouse)
+    if seen not in (before, after):
+        faults.append(f"a reader saw {seen}")
+    run_night(fleet, warehouse, 0)
+    faults += differences(whole, warehouse)
+    shutil.rmtree(warehouse)
+    return faults
+
+
+def main(points: list[int]) -> int:
+    """Check the points given, or all of them, and print the table."""
+    with tempfile.TemporaryDirectory() as name:
+        fleet, base = prepare(Path(name))
+        whole = Path(name) / "whole"
+        shutil.copytree(base, whole)
+        _, commits = run_night(fleet, whole, 0)
+        unsound = 0
+        print(f"{'before commit':>13}  {'table':<17}  after the kill and a second run")
+        for point in points or range(1, len(commits) + 1):
+            faults = check_point(fleet, base, whole, point)
+            unsound += bool(faults)
+            verdict = "; ".join(faults) if faults else "equal, and no half night seen"
+            print(f"{point:>13}  {commits[point - 1]:<17}  {verdict}", flush=True)
+        print(f"{len(points) or len(commits)} points, {unsound} not sound")
+    return 1 if unsound else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main([int(argument) for argument in sys.argv[1:]]))

@@ -1,0 +1,130 @@
+"""Reasons: exact drops of the distance, ranked."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shoal.errors import ConfigError, DataError
+from shoal.kernels.mixture import fit_mixture
+from shoal.kernels.preparation import fit_preparation
+from shoal.kernels.reasons import (
+    conditional_expectation,
+    implied_gaussian,
+    leave_one_out_terms,
+    rank_reasons,
+)
+
+
+def distance(z, mean, covariance):
+    return (z - mean) @ np.linalg.solve(covariance, z - mean)
+
+
+def random_gaussian(seed, d=6):
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(d, d))
+    return rng.normal(size=d) * 5, rng.normal(size=d), root @ root.T + 0.1 * np.eye(d)
+
+
+@given(st.integers(0, 10_000))
+def test_term_is_the_exact_drop_when_a_feature_is_as_expected(seed):
+    z, mean, covariance = random_gaussian(seed)
+    terms = leave_one_out_terms(z, mean, covariance)
+    expected = conditional_expectation(z, mean, covariance)
+    before = distance(z, mean, covariance)
+    for j in range(len(z)):
+        moved = z.copy()
+        moved[j] = expected[j]
+        drop = before - distance(moved, mean, covariance)
+        assert drop == pytest.approx(terms[j], rel=1e-6, abs=1e-6 * before)
+        # It is the best that feature could do: a little either way is farther.
+        for step in (-0.1, 0.1):
+            nudged = moved.copy()
+            nudged[j] += step
+            assert distance(nudged, mean, covariance) > before - terms[j] - 1e-9 * before
+
+
+def test_conditional_expectation_is_the_regression_on_the_others():
+    covariance = np.array([[4.0, 1.0], [1.0, 2.0]])
+    expected = conditional_expectation([5.0, 3.0], np.array([1.0, 1.0]), covariance)
+    np.testing.assert_allclose(expected, (1.0 + 0.5 * 2.0, 1.0 + 0.25 * 4.0))
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_planted_feature_comes_first_under_strong_correlation(sign):
+    rng = np.random.default_rng(0)
+    covariance = np.full((8, 8), 0.9) + 0.1 * np.eye(8)
+    rows = rng.multivariate_normal(np.zeros(8), covariance, size=300)
+    first = naive_first = 0
+    for i, row in enumerate(rows):
+        row[i % 8] += sign * 2.0
+        reason = rank_reasons(row, np.zeros(8), covariance)[0]
+        first += reason.index == i % 8 and reason.direction == ("high" if sign > 0 else "low")
+        naive_first += int(np.argmax(np.abs(row))) == i % 8
+    assert first / 300 >= 0.98
+    assert naive_first / 300 < 0.9  # the size of the value alone would mislead
+
+
+def test_reasons_are_the_top_terms_in_order_and_ties_go_by_column():
+    z, mean, covariance = random_gaussian(1)
+    terms = leave_one_out_terms(z, mean, covariance)
+    expected = conditional_expectation(z, mean, covariance)
+    reasons = rank_reasons(z, mean, covariance, top=3)
+    assert [reason.index for reason in reasons] == np.argsort(-terms)[:3].tolist()
+    for reason in reasons:
+        assert reason.contribution == pytest.approx(terms[reason.index])
+        assert reason.expected_standardized == pytest.approx(expected[reason.index])
+        assert (reason.direction == "high") == (z[reason.index] > expected[reason.index])
+    tied = rank_reasons(np.array([2.0, -2.0, 2.0]), np.zeros(3), np.eye(3), top=9)
+    assert [reason.index for reason in tied] == [0, 1, 2]
+    assert [reason.direction for reason in tied] == ["high", "low", "high"]
+
+
+@pytest.mark.parametrize("explained_variance", [0.6, 1.0])
+def test_implied_gaussian_measures_what_mixture_and_residual_do(explained_variance):
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(800, 3)) @ rng.normal(size=(3, 7)) + 0.2 * rng.normal(size=(800, 7))
+    prepared = fit_preparation(
+        values, feature_names=list("abcdefg"), explained_variance=explained_variance
+    )
+    standardized = prepared.standardize(values)
+    mixture = fit_mixture(prepared.project(standardized), n_components=1).mixture
+    mean, covariance = implied_gaussian(prepared, mixture.means[0], mixture.full_covariances()[0])
+    whole = mixture.log_density(prepared.project(standardized))
+    whole = whole + prepared.residual_log_density(standardized)
+    _, log_determinant = np.linalg.slogdet(covariance)
+    for row, log_density in zip(standardized[:10], whole[:10], strict=True):
+        implied = -0.5 * (
+            distance(row, mean, covariance) + log_determinant + 7 * np.log(2.0 * np.pi)
+        )
+        assert implied == pytest.approx(log_density, rel=1e-6)
+
+
+def test_planted_discarded_direction_is_the_first_reason():
+    rng = np.random.default_rng(3)
+    loading = rng.normal(size=(3, 12))
+    values = rng.normal(size=(1000, 3)) @ loading + 0.2 * rng.normal(size=(1000, 12))
+    prepared = fit_preparation(values, feature_names=[f"f{i}" for i in range(12)])
+    mixture = fit_mixture(prepared.project(prepared.standardize(values)), n_components=1).mixture
+    mean, covariance = implied_gaussian(prepared, mixture.means[0], mixture.covariances[0])
+    odd = rng.normal(size=(50, 3)) @ loading + 0.2 * rng.normal(size=(50, 12))
+    planted = np.arange(50) % 12
+    odd[np.arange(50), planted] += 8 * 0.2
+    rows = prepared.standardize(odd)
+    named = [rank_reasons(row, mean, covariance)[0].index for row in rows]
+    assert np.mean(named == planted) >= 0.8  # one in twelve by chance
+
+
+def test_unusable_input_is_refused():
+    zero, eye = np.zeros(2), np.eye(2)
+    with pytest.raises(DataError, match="not positive definite"):
+        rank_reasons(zero, zero, np.ones((2, 2)))
+    with pytest.raises(DataError, match="same features"):
+        rank_reasons(np.zeros(3), zero, eye)
+    with pytest.raises(DataError, match="must be finite"):
+        leave_one_out_terms([np.nan, 0.0], zero, eye)
+    with pytest.raises(ConfigError, match="top"):
+        rank_reasons(zero, zero, eye, top=0)
+    prepared = fit_preparation(np.eye(3), feature_names=list("abc"))
+    with pytest.raises(DataError, match="dimensions"):
+        implied_gaussian(prepared, np.zeros(9), np.eye(9))
