@@ -165,9 +165,8 @@ def test_other_engines_read_tables_and_comments(windows_nights: Context) -> None
         assert fields[column.name]["comment"] == column.doc
     assert pl.scan_delta(str(path)).collect().height == expected > 0
     arrow = table.to_pyarrow_dataset()
-    counted = duckdb.sql("SELECT count(*), max(rank) FROM arrow").fetchone()
-    assert counted is not None
-    assert counted[0] == expected
+    counted = duckdb.sql("SELECT count(*) FROM arrow").fetchall()
+    assert counted == [(expected,)]
     assert arrow.schema.names == OUTLIERS.column_names
 
 

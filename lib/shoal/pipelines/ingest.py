@@ -185,8 +185,8 @@ def _accept(
 ) -> DataFrame:
     """The events that are new: one of each event id, and none that a table already holds.
 
-    Of records in several files the one in the file that sorts first is kept, so that the choice depends on
-    neither the order of reading nor the partitioning.
+    Of records in several files the one in the file that sorts first is kept, so that the choice
+    depends on neither the order of reading nor the partitioning.
     """
     events = _number_repeats(records.where(F.col("outcome") == "event"))
     own = F.struct("source_file", "file_id")

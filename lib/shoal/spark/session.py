@@ -1,5 +1,6 @@
 """The one place that makes Spark sessions."""
 
+import logging
 import os
 import shlex
 import sys
@@ -9,11 +10,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pyspark
+from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
 
 from shoal.config import Settings
 
 _LOG4J = Path(__file__).with_name("log4j2.properties")
+_QUERY_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 
 _ALWAYS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -54,6 +57,9 @@ def start_session(settings: Settings, *, name: str = "shoal") -> SparkSession:
             options = {**_LOCAL, **options}
         if settings.spark.driver_memory:
             options["spark.driver.memory"] = settings.spark.driver_memory
+        if settings.storage.path is not None:
+            # Spark makes this folder whether it is used or not; else it lies in the working one.
+            options["spark.sql.warehouse.dir"] = f"{settings.storage.path}/.spark"
         options.update(_delta_jars())
         options["spark.driver.extraJavaOptions"] = (
             f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} -XX:+UseParallelGC"
@@ -62,6 +68,9 @@ def start_session(settings: Settings, *, name: str = "shoal") -> SparkSession:
         options["spark.sql.shuffle.partitions"] = str(settings.spark.shuffle_partitions)
     for key, value in {**settings.spark.conf, **options}.items():
         builder = builder.config(key, value)
+    for query_logger in _QUERY_LOGGERS:
+        # It prints an analysis error with its whole stack before raising it; raising is enough.
+        PySparkLogger.getLogger(query_logger).setLevel(logging.CRITICAL)
     session = builder.getOrCreate()
     if not is_submitted:
         session.sparkContext.setLogLevel("ERROR")

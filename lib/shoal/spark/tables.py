@@ -1,6 +1,7 @@
 """Delta tables: made from contracts, read conformed, written whole days at a time."""
 
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -176,7 +177,9 @@ def open_warehouse(spark: SparkSession, settings: Settings) -> Warehouse:
     """Return the warehouse that a configuration names."""
     storage = settings.storage
     if storage.path is not None:
-        return Warehouse(spark, path=storage.path)
+        # Spark takes delta.`a/b` for a table only if the path is absolute.
+        is_local = "://" not in storage.path
+        return Warehouse(spark, path=os.path.abspath(storage.path) if is_local else storage.path)
     name = storage.schema_name or ""
     return Warehouse(spark, schema=f"{storage.catalog}.{name}" if storage.catalog else name)
 
