@@ -1,6 +1,10 @@
 """Fixtures that all tests share."""
 
+import os
 from pathlib import Path
+
+# Before numpy is imported: on few cores its threads only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 

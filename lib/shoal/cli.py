@@ -9,18 +9,20 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.exceptions import TyperException
 
 from shoal import __version__
 from shoal.config import load_settings
-from shoal.contracts import TABLES
 from shoal.errors import DataError, ShoalError, UsageError
 from shoal.log import set_up_logging
-from shoal.pipelines.context import Context, open_context
-from shoal.pipelines.nightly import Dates
+from shoal.pipelines.dates import Dates
 from shoal.report.text import FORMS, Form
+
+if TYPE_CHECKING:
+    from shoal.pipelines.context import Context
 
 log = logging.getLogger("shoal")
 
@@ -61,22 +63,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except typer.Exit as stop:
         return int(stop.exit_code)
-    except Exception as error:
-        return _unexpected(error)
-
-
-def _unexpected(error: Exception) -> int:
-    import click
-
-    if isinstance(error, click.ClickException):
-        error.show()
-        return 2
-    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+    except TyperException as error:
+        return _usage(error)
+    except (typer.Abort, KeyboardInterrupt):
         print("shoal: interrupted", file=sys.stderr)
         return 4
-    log.exception("unexpected error")
-    print(f"shoal: {type(error).__name__}: {_first_line(error)}", file=sys.stderr)
-    return 4
+    except Exception as error:
+        log.exception("unexpected error")
+        print(f"shoal: {type(error).__name__}: {_first_line(error)}", file=sys.stderr)
+        return 4
+
+
+def _usage(error: TyperException) -> int:
+    """Say what is wrong with the command line; without a command that is the whole help."""
+    text = error.format_message().strip()
+    is_help = text.startswith("Usage:")
+    print(text if is_help else f"shoal: {text.rstrip('.')}; see `shoal --help`", file=sys.stderr)
+    return 2
 
 
 def _first_line(error: Exception) -> str:
@@ -109,7 +112,7 @@ def run(
     command: str,
     conf: str,
     overrides: Sequence[str] | None,
-    work: Callable[[Context], Any],
+    work: Callable[["Context"], Any],
     *,
     is_recorded: bool = True,
     strict: bool = False,
@@ -117,7 +120,9 @@ def run(
     """Load the configuration, open the session and do the work of one command."""
     settings = load_settings(conf, overrides or [])
     set_up_logging(settings.log.level, settings.log.format)
-    from shoal.spark.session import start_session  # pyspark is slow to import: errors come first
+    # pyspark is slow to import: help and faults of the configuration come first
+    from shoal.pipelines.context import open_context
+    from shoal.spark.session import start_session
 
     started = time.monotonic()
     spark = start_session(settings, name=f"shoal {command}")
@@ -131,63 +136,61 @@ def run(
 
 
 def _recorded(
-    context: Context,
+    context: "Context",
     command: str,
-    work: Callable[[Context], Any],
+    work: Callable[["Context"], Any],
     *,
     started: float,
     strict: bool,
 ) -> Any:
     """Do the work and leave a row in ``runs`` about how it ended."""
-    state, code, message = "failed", 4, "stopped"
     try:
         result = work(context)
+        for fault in context.faults:
+            log.warning("fault: %s", fault)
         if strict and context.faults:
             raise DataError("faults were recorded: " + "; ".join(context.faults))
-        state, code, message = "done", 0, "done"
-        return result
-    except ShoalError as error:
-        code, message = error.exit_code, str(error)
-        raise
     except Exception as error:
-        message = f"{type(error).__name__}: {_first_line(error)}"
+        is_expected = isinstance(error, ShoalError)
+        code = error.exit_code if isinstance(error, ShoalError) else 4
+        message = str(error) if is_expected else f"{type(error).__name__}: {_first_line(error)}"
+        _add_end(context, command, "failed", code, message, started)
+        try:
+            context.run_log.flush()
+        except Exception as second:
+            # The first error is the one to tell.
+            log.warning("runs could not be written: %s", _first_line(second))
         raise
-    finally:
-        context.run_log.add(
-            command,
-            state,
-            faults=context.faults,
-            exit_code=code,
-            message=message[:1000],
-            seconds=time.monotonic() - started,
-        )
-        _flush(context)
+    _add_end(context, command, "done", 0, "done", started)
+    context.run_log.flush()
+    return result
 
 
-def _flush(context: Context) -> None:
-    """Write the run's rows; if even that fails, the first error is the one to tell."""
-    try:
-        context.run_log.flush()
-    except Exception as error:
-        if sys.exc_info()[1] is error and error.__context__ is None:
-            raise
-        log.warning("runs could not be written: %s", _first_line(error))
+def _add_end(
+    context: "Context", command: str, state: str, code: int, message: str, started: float
+) -> None:
+    context.run_log.add(
+        f"command {command}",
+        state,
+        faults=context.faults,
+        exit_code=code,
+        message=message[:1000],
+        seconds=time.monotonic() - started,
+    )
 
 
-def _each_day(dates: Dates, step: Callable[[Context, date], Any]) -> Callable[[Context], None]:
+def _each_day(dates: Dates, step: Callable[["Context", date], Any]) -> Callable[["Context"], None]:
     """A step over the days of a range that have data, or over one date."""
 
-    def work(context: Context) -> None:
+    def work(context: "Context") -> None:
         from shoal.pipelines.plan import days_with_data
-        from shoal.spark.runs import leased
 
         days = [dates.start]
         if dates.is_range:
             days = days_with_data(context.warehouse, dates.start, dates.end)
         if not days:
             raise DataError(f"no events from {dates.start} to {dates.end} have been ingested")
-        keys = [f"night/{day}" for day in days]
-        with leased(context.run_log, keys, ttl_s=context.settings.lease.ttl_s):
+        with context.leased([f"night/{day}" for day in days]):
             for day in days:
                 step(context, day)
 
@@ -200,12 +203,12 @@ def ingest(
     start: StartOption = None, end: EndOption = None, strict: StrictOption = False,
 ) -> None:  # fmt: skip
     """Read raw files that the ledger does not know yet."""
-    from shoal.pipelines.ingest import DayWindow
     from shoal.pipelines.ingest import ingest as ingest_files
+    from shoal.sources.records import DayWindow
 
     dates = parse_dates(day, start, end)
 
-    def work(context: Context) -> None:
+    def work(context: "Context") -> None:
         late_days = context.settings.ingest.late_days
         window = None if dates.is_range else DayWindow.around(dates.start, late_days)
         ingest_files(context, window)
@@ -229,12 +232,17 @@ def features(
 def fit(
     conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
     start: StartOption = None, end: EndOption = None, strict: StrictOption = False,
+    force: Annotated[bool, typer.Option("--force", help="Fit also what is not due.")] = False,
 ) -> None:  # fmt: skip
-    """Fit the models that serve from a night on, on the nights before it."""
+    """Fit the models that are due to serve from a night on, on the nights before it."""
     from shoal.pipelines.fit import fit as fit_night
 
     dates = parse_dates(day, start, end)
-    run("fit", conf, overrides, _each_day(dates, fit_night), strict=strict)
+
+    def fit_day(context: "Context", event_date: date) -> None:
+        fit_night(context, event_date, only_due=not force)
+
+    run("fit", conf, overrides, _each_day(dates, fit_day), strict=strict)
 
 
 @app.command()
@@ -288,9 +296,10 @@ def nightly(
 @tables_app.command("apply")
 def tables_apply(conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None) -> None:
     """Create missing tables and bring older ones to their contract's version."""
+    from shoal.contracts import TABLES
     from shoal.spark.tables import apply_contracts
 
-    def work(context: Context) -> None:
+    def work(context: "Context") -> None:
         done = apply_contracts(context.warehouse)
         counts = {state: [t.name for t, s in done if s == state] for _, state in done}
         for state, names in sorted(counts.items()):
@@ -323,11 +332,12 @@ def outliers(
     wanted = _form(form)
     at = _date("--date", day) if day else None
 
-    def work(context: Context) -> str:
+    def work(context: "Context") -> str:
         night, lines = list_outliers(
             context, at, entity_type=entity_type, slice_name=slice_name, lane=lane, limit=top
         )
-        return list_page(night.event_date, lines, night.row_counts.get("entity_scores", 0), wanted)
+        scored, total = (night.row_counts.get(n, 0) for n in ("entity_scores", "outliers"))
+        return list_page(night.event_date, lines, scored, wanted, total=total)
 
     print(run("outliers", conf, overrides, work, is_recorded=False))
 
@@ -345,7 +355,7 @@ def explain(
     wanted = _form(form)
     at = _date("--date", day) if day else None
 
-    def work(context: Context) -> str:
+    def work(context: "Context") -> str:
         _, found = explain_entity(context, entity, at, entity_type=entity_type)
         return entity_page(found, wanted)
 

@@ -37,6 +37,15 @@ class DataError(ShoalError):
     exit_code = 3
 
 
+class UnreadableFileError(DataError):
+    """A raw file that no reader can read; ``source_file`` is its plain path."""
+
+    def __init__(self, source_file: str, reason: str) -> None:
+        super().__init__(f"{source_file!r} cannot be read: {reason}")
+        self.source_file = source_file
+        self.reason = reason
+
+
 class TryAgainError(ShoalError):
     """Somebody else is at work, or a passing fault: the same command may succeed later."""
 

@@ -11,7 +11,8 @@ from pyspark.sql import SparkSession
 
 from shoal.config import Settings, validate
 from shoal.pipelines.context import Context, open_context
-from shoal.pipelines.nightly import Dates, nightly
+from shoal.pipelines.dates import Dates
+from shoal.pipelines.nightly import nightly
 from shoal.spark.session import start_session
 from shoal.spark.tables import Warehouse, apply_contracts, open_warehouse
 
@@ -59,6 +60,7 @@ def run_nights(spark: SparkSession, settings: Settings, start: date, end: date) 
     """Run the nights of a range as the command does, in the shared session."""
     context = open_context(spark, settings, ["nightly"])
     nightly(context, Dates(start, end, is_range=True))
+    context.run_log.flush()
     return context
 
 

@@ -1,10 +1,19 @@
 """Configuration: layers, overrides, and every fault at once."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from shoal.config import config_hash, load_settings, resolved_json, runtime_hash, validate
+from shoal.config import (
+    config_hash,
+    load_settings,
+    mask_arguments,
+    resolved_json,
+    runtime_hash,
+    validate,
+)
 from shoal.errors import ConfigError
 
 BASE = {"storage": {"path": "warehouse"}}
@@ -96,6 +105,24 @@ def test_where_the_files_lie_is_not_meaning() -> None:
     assert first == second != third
 
 
+def test_the_order_of_types_and_networks_is_not_meaning() -> None:
+    first, second = (
+        validate({**BASE, "entities": types, "home_networks": networks}, origin="t")
+        for types, networks in (
+            (["host", "user"], ["10.0.0.0/8", "fc00::/7"]),
+            (["user", "host"], ["fc00::/7", "10.0.0.0/8"]),
+        )
+    )
+    assert config_hash(first) == config_hash(second)
+
+
+def test_secrets_among_arguments_are_masked() -> None:
+    arguments = ["nightly", "--set", "spark.conf={fs.s3a.secret.key: hush}", "--date=2024-01-01"]
+    masked = mask_arguments(arguments)
+    assert "hush" not in " ".join(masked)
+    assert masked[-1] == "--date=2024-01-01"
+
+
 def test_secrets_are_masked_in_what_is_stored() -> None:
     conf = {"spark.hadoop.fs.s3a.secret.key": "hush", "spark.x": "1"}
     text = resolved_json(validate({**BASE, "spark": {"conf": conf}}, origin="t"))
@@ -114,6 +141,36 @@ def test_a_ready_table_may_not_pose_as_a_built_in_type() -> None:
     }
     with pytest.raises(ConfigError, match="'host' is built from events"):
         validate({**BASE, "sources": [source]}, origin="t")
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"entities": ["host", "host"]}, "entity types must differ; repeated: ['host']"),
+        ({"entities": []}, "entities is empty"),
+        (
+            {
+                "sources": [
+                    {
+                        "name": name,
+                        "kind": "features",
+                        "paths": ["x"],
+                        "entity_type": "flow",
+                        "id_column": "id",
+                        "date_column": "day",
+                    }
+                    for name in ("a", "b")
+                ]
+            },
+            "must differ in entity_type; repeated: ['flow']",
+        ),
+    ],
+)
+def test_what_would_count_twice_or_nothing_is_refused(
+    section: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        validate({**BASE, **section}, origin="t")
 
 
 @pytest.mark.parametrize("name", ["local", "demo", "prod"])

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.report.lines import evidence_text, list_heading, reason_text
 from shoal.report.text import FORMS, cell, number, plain, render
 
 HOSTILE = [
@@ -31,11 +30,17 @@ def test_no_form_lets_control_characters_through(form: str, text: str) -> None:
     assert shown.strip()
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "  =1+1", "\uff1d1+1"])
 def test_csv_cells_never_start_a_formula(text: str) -> None:
     shown = render([{"name": text}], ["name"], "csv")
     value = list(csv.reader(io.StringIO(shown)))[1][0]
-    assert not value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    wide = ("\uff1d", "\uff0b", "\uff0d", "\uff20")
+    assert not value.lstrip().startswith(("=", "+", "-", "@", "\t", "\r", *wide))
+
+
+@pytest.mark.parametrize("sign", ["\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_full_width_signs_are_quoted_too(sign: str) -> None:
+    assert render([{"name": f"{sign}x"}], ["name"], "csv").endswith(f"'{sign}x")
 
 
 def test_csv_keeps_numbers_as_numbers() -> None:
@@ -46,6 +51,29 @@ def test_markdown_has_no_raw_html_or_extra_columns() -> None:
     shown = render([{"name": "<script>|x"}], ["name"], "md").splitlines()[-1]
     assert "<script>" not in shown.replace("\\<", "")
     assert shown.count("|") - shown.count("\\|") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("&lt;script&gt;", "\\&lt;script\\&gt;"),
+        ("http://evil", "http\\://evil"),
+        ("a@b.c", "a\\@b.c"),
+        ("WWW.evil.com", "WWW\\.evil.com"),
+    ],
+)
+def test_markdown_makes_no_entities_and_no_links(text: str, shown: str) -> None:
+    assert render([{"name": text}], ["name"], "md").splitlines()[-1] == f"| {shown} |"
+
+
+def test_json_has_null_for_numbers_that_it_does_not_know() -> None:
+    row = {"a": float("nan"), "b": [{"c": float("inf")}, 1.5]}
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    shown = json.loads(render([row], [], "json"), parse_constant=refuse)
+    assert shown == [{"a": None, "b": [{"c": None}, 1.5]}]
 
 
 def test_rich_markup_in_a_log_stays_text() -> None:
@@ -76,34 +104,3 @@ def test_numbers_are_short(value: float, shown: str) -> None:
 
 def test_cells_of_nothing_and_truth() -> None:
     assert (cell(None), cell(True), cell(False)) == ("", "yes", "no")
-
-
-def test_a_reason_says_value_expectation_and_peers() -> None:
-    reason = {
-        "feature": "port_distinct",
-        "value": 212.0,
-        "expected": 3.14,
-        "unit": "service ports",
-        "peers_sharing": 0,
-        "peers": 41,
-        "direction": "high",
-    }
-    text = reason_text(reason)
-    assert text == "port distinct 212 service ports (expected 3.14; 0 of 41 peers as high)"
-
-
-def test_evidence_says_who_shares_it() -> None:
-    item = {
-        "dimension": "program_port",
-        "value": "java>tcp/4444",
-        "event_count": 12,
-        "entities_sharing": 1,
-        "is_new": True,
-    }
-    assert evidence_text(item) == "program port java>tcp/4444: 12 events, new for it, nobody else"
-
-
-def test_the_heading_counts_what_chance_would_list() -> None:
-    lines = [{"expected_by_chance": 0.4}, {"expected_by_chance": 1.26}]
-    assert list_heading("2024-01-01", lines, 41).endswith("2 listed, 1.3 expected by chance")
-    assert "none strange enough" in list_heading("2024-01-01", [], 41)

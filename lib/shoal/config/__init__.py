@@ -1,6 +1,13 @@
 """Configuration: YAML in, validated and immutable settings out."""
 
-from shoal.config.load import config_hash, load_settings, resolved_json, runtime_hash, validate
+from shoal.config.load import (
+    config_hash,
+    load_settings,
+    mask_arguments,
+    resolved_json,
+    runtime_hash,
+    validate,
+)
 from shoal.config.schema import FeaturesSource, Settings, Source
 
 __all__ = [
@@ -9,6 +16,7 @@ __all__ = [
     "Source",
     "config_hash",
     "load_settings",
+    "mask_arguments",
     "resolved_json",
     "runtime_hash",
     "validate",

@@ -11,9 +11,11 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from shoal.config.schema import RUNTIME_SECTIONS, Settings
+from shoal.config.schema import MEANING_VERSION, RUNTIME_SECTIONS, Settings
 from shoal.errors import ConfigError, did_you_mean
 
+_SECRET = re.compile(r"secret|password|passwd|token|credential|key", re.IGNORECASE)
+_MASK = "***"
 _ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -56,13 +58,18 @@ def deep_merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any
 
 
 def config_hash(settings: Settings) -> str:
-    """Hash of what the numbers mean: everything but the runtime sections and file places."""
+    """Hash of what the numbers mean: everything but the runtime sections and file places.
+
+    The order of entity types and networks means nothing, so it has no say.
+    """
     meaning = settings.model_dump(mode="json", by_alias=True, exclude=set(RUNTIME_SECTIONS))
+    for name in ("entities", "home_networks"):
+        meaning[name] = sorted(meaning[name])
     meaning["sources"] = [
         {key: value for key, value in source.items() if key not in {"paths", "pattern"}}
-        for source in meaning["sources"]
+        for source in sorted(meaning["sources"], key=lambda source: str(source["name"]))
     ]
-    return _hash(meaning)
+    return _hash({**meaning, "meaning_version": MEANING_VERSION})
 
 
 def runtime_hash(settings: Settings) -> str:
@@ -75,9 +82,18 @@ def resolved_json(settings: Settings) -> str:
     """Return the whole configuration as JSON, values that look like secrets masked."""
     dumped = settings.model_dump(mode="json", by_alias=True)
     conf = dumped["spark"]["conf"]
-    secret = re.compile(r"secret|password|token|credential|key", re.IGNORECASE)
-    dumped["spark"]["conf"] = {k: "***" if secret.search(k) else v for k, v in conf.items()}
+    dumped["spark"]["conf"] = {k: _MASK if _SECRET.search(k) else v for k, v in conf.items()}
     return json.dumps(dumped, sort_keys=True)
+
+
+def mask_arguments(arguments: Sequence[str]) -> list[str]:
+    """Arguments of a command, values of ``--set`` that look like secrets masked."""
+    return [
+        f"{argument.partition('=')[0]}={_MASK}"
+        if "=" in argument and _SECRET.search(argument)
+        else argument
+        for argument in arguments
+    ]
 
 
 def _hash(value: object) -> str:

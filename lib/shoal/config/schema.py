@@ -1,11 +1,12 @@
 """The settings of Shoal, their types, defaults and limits.
 
-Field names of models are scikit-learn's. ``Settings.runtime`` and everything in
-:data:`RUNTIME_SECTIONS` say where and how Shoal runs; all else says what a score means.
+Field names of models are scikit-learn's. The sections in :data:`RUNTIME_SECTIONS` say where and
+how Shoal runs; all else says what a score means.
 """
 
 import ipaddress
-from datetime import date
+from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 RUNTIME_SECTIONS = frozenset({"storage", "spark", "log", "lease"})
 """Sections that change how Shoal runs, never what its numbers mean."""
+
+MEANING_VERSION = 1
+"""Raised when the same configuration and inputs give other numbers than the Shoal before."""
 
 BuiltinEntity = Literal["host", "user", "source_address"]
 BUILTIN_ENTITIES: tuple[BuiltinEntity, ...] = get_args(BuiltinEntity)
@@ -191,8 +195,12 @@ class Outliers(Section):
 class Drift(Section):
     """Cluster drift."""
 
-    n_clusters: int = Field(default=6, ge=2, le=256)
     min_entities: int = Field(default=20, ge=2)
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    counts = Counter(names)
+    return sorted(name for name, count in counts.items() if count > 1)
 
 
 class Settings(Section):
@@ -208,7 +216,6 @@ class Settings(Section):
         ]
     )  # fmt: skip
     sites: list[Site] = Field(default_factory=list)
-    start_date: date | None = None
     ingest: Ingest = Ingest()
     features: Features = Features()
     fit: Fit = Fit()
@@ -230,12 +237,25 @@ class Settings(Section):
                 raise ValueError(f"{error}; write a network as 10.0.0.0/8") from error
         return networks
 
+    @field_validator("entities")
+    @classmethod
+    def _are_unique(cls, entities: list[BuiltinEntity]) -> list[BuiltinEntity]:
+        if repeated := _repeated(entities):
+            raise ValueError(f"entity types must differ; repeated: {repeated}")
+        return entities
+
     @model_validator(mode="after")
     def _unique_sources(self) -> "Settings":
-        names = [source.name for source in self.sources]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
+        if repeated := _repeated(source.name for source in self.sources):
             raise ValueError(f"source names must differ; repeated: {repeated}")
+        ready = [s.entity_type for s in self.sources if isinstance(s, FeaturesSource)]
+        if repeated := _repeated(ready):
+            raise ValueError(
+                f"sources of kind features must differ in entity_type; repeated: {repeated}; one "
+                "source takes several paths"
+            )
+        if not self.entities and not ready:
+            raise ValueError("entities is empty and no source of kind features brings any")
         return self
 
     @property

@@ -49,7 +49,6 @@ TABLES: tuple[Table, ...] = (
     NIGHTS,
     RUNS,
 )
-TABLE_BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 
 __all__ = [
     "CONFIG_CHANGES",
@@ -76,7 +75,6 @@ __all__ = [
     "RUNS",
     "SUPPRESSIONS",
     "TABLES",
-    "TABLE_BY_NAME",
     "UNSCORED",
     "VERDICTS",
     "Column",

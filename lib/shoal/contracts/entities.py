@@ -30,6 +30,10 @@ ENTITY = (
 )
 ENTITY_KEY = ("event_date", "entity_type", "entity_id")
 
+LARGEST_SUM = 2**62
+"""Sums of activity stop here: a long connection's squared duration must not stop a night."""
+_AT_MOST = ", at most 2^62"
+
 ENTITY_ACTIVITY = Table(
     name="entity_activity",
     doc="What every entity did in a day, by dimension: mergeable integer measures. "
@@ -45,15 +49,20 @@ ENTITY_ACTIVITY = Table(
             "total, category, program, parent_child, user, host, peer_address, peer_network, "
             "port, program_port, program_network, service, logon_type, logon_source",
         ),
-        Column("value", STRING, "value of the dimension; empty for total"),
+        Column(
+            "value",
+            STRING,
+            "value of the dimension; empty for total; parts of a pair are joined by >, and a > "
+            "or a backslash within a part follows a backslash",
+        ),
         Column("event_count", LONG, "events"),
         Column("failed_count", LONG, "of these, failed connections and refused logons"),
-        Column("bytes_in", LONG, "bytes from destination to source"),
-        Column("bytes_out", LONG, "bytes from source to destination"),
-        Column("packets", LONG, "packets both ways"),
+        Column("bytes_in", LONG, f"bytes from destination to source{_AT_MOST}"),
+        Column("bytes_out", LONG, f"bytes from source to destination{_AT_MOST}"),
+        Column("packets", LONG, f"packets both ways{_AT_MOST}"),
         Column("timed_count", LONG, "events that have a duration"),
-        Column("duration_us", LONG, "sum of durations, microseconds"),
-        Column("duration_ms2", LONG, "sum of squared durations, square milliseconds"),
+        Column("duration_us", LONG, f"sum of durations, microseconds{_AT_MOST}"),
+        Column("duration_ms2", LONG, f"sum of squared durations, square milliseconds{_AT_MOST}"),
         Column("first_ts", TIMESTAMP, "first event"),
         Column("last_ts", TIMESTAMP, "last event"),
         Column("hour_counts", LONGS, "events by hour of the day in the site's time zone, 24 slots"),

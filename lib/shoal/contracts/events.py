@@ -19,7 +19,12 @@ from shoal.contracts.table import (
 COMMON = (
     Column("event_date", DATE, "UTC day of event_ts", is_nullable=False),
     Column("event_ts", TIMESTAMP, "when it happened (UTC)", is_nullable=False),
-    Column("event_id", STRING, "hash of the source record: the same record twice is one event"),
+    Column(
+        "event_id",
+        STRING,
+        "hash of the source record, and of its number where a file holds equal ones: the same "
+        "record in two files is one event",
+    ),
     Column("event_code", STRING, "the source's own type of record, e.g. sysmon-1, zeek-conn"),
     Column("source_name", STRING, "name of the configured source that read it"),
     Column("source_file", STRING, "path of the raw file"),
@@ -174,6 +179,12 @@ INGEST_FILES = Table(
             T.ArrayType(DATE),
             "UTC days that its events fall on, those that are duplicates included; sorted",
         ),
+        Column(
+            "outside_days",
+            T.ArrayType(DATE),
+            "UTC days of events in quarantine for lying outside the days asked for; the file is "
+            "read again when they are asked for; sorted",
+        ),
         Column("read_count", LONG, "records read = events + duplicates + ignored + quarantined"),
         Column("event_count", LONG, "records that became events"),
         Column("duplicate_count", LONG, "records that were events already"),
@@ -181,7 +192,12 @@ INGEST_FILES = Table(
         Column("quarantined_count", LONG, "records in quarantine"),
         Column("ignored_by_type", COUNT_MAP, "ignored_count by the record's own type"),
         Column("events_by_table", COUNT_MAP, "event_count by table"),
-        Column("status", STRING, "read; reading while its ingest has not finished"),
+        Column(
+            "status",
+            STRING,
+            "read; reading while its ingest has not finished; changed if it changed meanwhile "
+            "(its new version is another file); unreadable",
+        ),
         Column("ingest_ts", TIMESTAMP, "when it was read (UTC)", is_volatile=True),
     ),
 )

@@ -4,7 +4,18 @@ Column docs, the README's dictionary, the log transform of the models and the wo
 reasons all derive from this list. It is only ever added to.
 """
 
+import math
 from dataclasses import dataclass
+
+_BOUNDS = {
+    "share": (0.0, 1.0),
+    "0 to 1": (0.0, 1.0),
+    "circle": (-1.0, 1.0),
+    "hours": (0.0, 24.0),
+    # Of a byte: 256 equally frequent values at most.
+    "bits": (0.0, 8.0),
+}
+_COUNT_BOUNDS = (0.0, math.inf)
 
 
 @dataclass(frozen=True)
@@ -20,6 +31,11 @@ class Feature:
     doc: str
     is_count: bool = True
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest possible value; what has no bound of its own counts something."""
+        return _BOUNDS.get(self.unit, _COUNT_BOUNDS)
+
 
 NOVEL_DIMENSIONS = (
     "program",
@@ -30,6 +46,8 @@ NOVEL_DIMENSIONS = (
     "program_network",
 )
 """Dimensions whose values are counted as new for the entity, and as rare among its peers."""
+
+_PROGRAM_EVENTS = "launches, connections and created files"
 
 _TOTALS = (
     Feature("event_count", "events", "events of every kind"),
@@ -54,30 +72,32 @@ _TOTALS = (
 )
 
 _DISTINCT = tuple(
-    Feature(f"{name}_distinct", label, f"distinct {label}")
-    for name, label in (
-        ("program", "programs"),
-        ("parent_child", "parent and child pairs"),
-        ("user", "users"),
-        ("host", "hosts"),
-        ("peer_address", "peer addresses"),
-        ("peer_network", "peer networks"),
-        ("port", "service ports"),
-        ("program_port", "program and port pairs"),
-        ("program_network", "program and network pairs"),
+    Feature(f"{name}_distinct", label, f"distinct {label}{behind}")
+    for name, label, behind in (
+        ("program", "programs", f" behind {_PROGRAM_EVENTS}"),
+        ("parent_child", "parent and child pairs", " of launches"),
+        ("user", "users", ""),
+        ("host", "hosts", ""),
+        ("peer_address", "peer addresses", ""),
+        ("peer_network", "peer networks", ""),
+        ("port", "service ports", ""),
+        ("program_port", "program and port pairs", ""),
+        ("program_network", "program and network pairs", ""),
     )
 )
 
 _CONCENTRATION = (
-    Feature("program_top_share", "share", "share of launches by the commonest program", False),
+    Feature(
+        "program_top_share", "share", f"share of {_PROGRAM_EVENTS} by the commonest program", False
+    ),
     Feature("peer_address_top_share", "share", "share of connections with one address", False),
     Feature("port_top_share", "share", "share of connections to the commonest port", False),
     Feature(
         "beacon_regularity_max",
         "0 to 1",
         "how regular and how lasting the most regular traffic with one peer address is: "
-        "1 minus the normalised entropy of the gaps, times the share of the day's hours it was "
-        "seen in; 0 below 24 gaps",
+        "1 minus the normalised entropy of the gaps of 1 s and more, times the share of such gaps "
+        "among all, times the share of the day's hours it was seen in; 0 below 24 gaps",
         False,
     ),
 )

@@ -44,7 +44,7 @@ RUNS = Table(
     columns=(
         Column("run_date", DATE, "UTC day on which the row was written", is_nullable=False),
         Column("attempt_id", STRING, "one invocation of a command"),
-        Column("step", STRING, "step or command; lease for a lease"),
+        Column("step", STRING, "step; lease for a lease; command NAME for the whole command"),
         Column("event_date", DATE, "night it was for; null for ingest and tables"),
         Column("run_id", STRING, "identity of the night, where the step has one"),
         Column("state", STRING, "held, released, done or failed"),

@@ -56,10 +56,10 @@ REASONS = T.ArrayType(
     struct(
         feature=(STRING, "name of the feature"),
         value=(DOUBLE, "the entity's own value, in unit"),
-        expected=(DOUBLE, "what peers with its other values show, in unit"),
+        expected=(DOUBLE, "what peers with its other values show, in unit and within its bounds"),
         unit=(STRING, "unit of value and expected"),
-        peers_sharing=(LONG, "peers of the day at least as far out in this direction"),
-        peers=(LONG, "peers of the day with a value"),
+        peers_sharing=(LONG, "of the peers, at least as far out in this direction"),
+        peers=(LONG, "others of its slice scored on the day that have a value"),
         contribution=(DOUBLE, "drop of the squared distance if the value were as expected"),
         direction=(STRING, "high or low"),
     )
@@ -88,7 +88,11 @@ OUTLIERS = Table(
         *ENTITY,
         Column("rank", INT, "place on the list, from 1"),
         Column("policy", STRING, "rule that made the list, with its settings"),
-        Column("lane", STRING, "stray, microcluster or standing"),
+        Column(
+            "lane",
+            STRING,
+            "stray, standing (strange on many nights and usual for itself) or microcluster",
+        ),
         *(
             column
             for column in SCORE_COLUMNS
@@ -99,10 +103,10 @@ OUTLIERS = Table(
         Column("reasons", REASONS, "features that carry the score, strongest first"),
         Column("evidence", EVIDENCE, "activity rows behind it, rarest first"),
         Column("novelty", LONG, "values of the day that are new for the entity"),
-        Column("days_in_row", INT, "nights in a row on the list, this one included"),
+        Column("days_in_row", INT, "published nights in a row on the list, this one included"),
         Column("change", STRING, "new, unchanged, raised or withdrawn"),
         Column("expected_by_chance", DOUBLE, "entities that chance alone puts at or above here"),
-        Column("case_id", STRING, "entities that share the evidence share the case"),
+        Column("case_id", STRING, "hash of the entity and its first night in a row on the list"),
         Column("suppressed_by", STRING, "rule that hides it"),
         RUN_ID,
     ),

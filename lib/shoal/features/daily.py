@@ -104,7 +104,9 @@ def _add_derived(grouped: DataFrame) -> DataFrame:
     hours = F.col("total_hour_counts")
     busiest = F.array_max(hours)
     commands = F.col("total_command_line_count")
-    bytes_out, bytes_in = F.col("total_bytes_out"), F.col("total_bytes_in")
+    # As doubles: the sum of two sums may be more than a long holds.
+    bytes_out = F.col("total_bytes_out").cast("double")
+    bytes_in = F.col("total_bytes_in").cast("double")
     return grouped.withColumns(
         {
             "event_count": F.col("total_event_count"),
@@ -114,7 +116,10 @@ def _add_derived(grouped: DataFrame) -> DataFrame:
             "bytes_out_share": _share(bytes_out, bytes_out + bytes_in),
             "packet_sum": F.col("total_packets"),
             "duration_mean_s": mean_s,
-            "duration_sd_s": F.sqrt(F.greatest(mean_square - mean_s * mean_s, F.lit(0.0))),
+            # Not greatest alone: it passes over the null of a day without durations.
+            "duration_sd_s": F.when(
+                timed > 0, F.sqrt(F.greatest(mean_square - mean_s * mean_s, F.lit(0.0)))
+            ),
             "active_hours": F.size(F.filter(hours, lambda count: count > 0)),
             "hour_top_share": _share(busiest, F.col("total_event_count")),
             "hour_cos": _hour_circle(hours, math.cos),
@@ -147,20 +152,21 @@ def _hour_circle(hours: Column, function: Callable[[float], float]) -> Column:
 def beacon_regularity(gap_counts: Column, hour_counts: Column) -> Column:
     """How regular and lasting a peer's traffic is, 0 to 1.
 
-    One minus the entropy of the gap histogram over its largest possible value (gaps under 1 s
-    are bursts and count as irregular), times the share of hours with traffic; 0 below
-    ``BEACON_MIN_GAPS`` gaps.
+    One minus the entropy of the gaps of 1 s and more over its largest possible value, times the
+    share of such gaps among all (shorter ones are bursts), times the share of hours with traffic;
+    0 below ``BEACON_MIN_GAPS`` gaps.
     """
     zero = F.lit(0).cast("long")
     count = F.aggregate(gap_counts, zero, lambda total, gap: total + gap)
     lasting = F.slice(gap_counts, 2, GAP_BINS - 1)
+    lasting_count = F.aggregate(lasting, zero, lambda total, gap: total + gap)
 
     def surprise(total: Column, gap: Column) -> Column:
-        share = gap.cast("double") / count.cast("double")
+        share = F.try_divide(gap, lasting_count)
         return total - F.when(gap > 0, share * F.log(share)).otherwise(F.lit(0.0))
 
     regular = 1 - F.aggregate(lasting, F.lit(0.0), surprise) / math.log(GAP_BINS - 1)
-    lasting_share = _share(F.aggregate(lasting, zero, lambda total, gap: total + gap), count)
+    lasting_share = _share(lasting_count, count)
     hours = F.size(F.filter(hour_counts, lambda slot: slot > 0)) / HOUR_SLOTS
     return F.when(count >= BEACON_MIN_GAPS, regular * lasting_share * hours).otherwise(F.lit(0.0))
 

@@ -37,7 +37,7 @@ def add_slice(
     parts = [role_part, side] if by_side else [role_part]
     joined = F.concat_ws("|", *parts)
     return (
-        entity_days.join(F.broadcast(role), ["entity_type", "entity_id"], how="left")
+        entity_days.join(role, ["entity_type", "entity_id"], how="left")
         .withColumn("slice", F.when(joined == "", F.lit(UNGROUPED)).otherwise(joined))
         .drop("label_value")
     )

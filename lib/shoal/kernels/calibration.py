@@ -1,7 +1,7 @@
 """From scores to p-values, against reference scores of entities that had no part in the fit."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from shoal.errors import ConfigError, DataError
-from shoal.kernels.arrays import Array, as_rows, as_scores, require_at_least
+from shoal.kernels.arrays import Array, as_scores, require_at_least
 
 MIN_SHAPE = 0.05
 MAX_SHAPE = 1.0
@@ -18,8 +18,6 @@ MAX_SHAPE = 1.0
 
 MIN_RELATIVE_SCALE = 1e-6
 """Least scale of the tail, relative to the largest score (or to 1)."""
-
-Scorer = Callable[[Array], ArrayLike]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,42 +138,8 @@ def leave_one_out_log_p(scores: ArrayLike) -> Array:
     return np.asarray(np.log(as_high / (len(values) + 1)), dtype=np.float64)
 
 
-def cross_fit_reference_scores(
-    X: ArrayLike,
-    groups: Sequence[object] | NDArray[np.generic],
-    fit: Callable[[Array], Scorer],
-    n_folds: int = 5,
-) -> Array:
-    """Score each row by a fit that saw no row of its entity.
-
-    Parameters
-    ----------
-    X : ``(n_rows, n_features)``
-    groups : ``(n_rows,)`` entity of each row, text or integers
-    fit : from training rows to a scorer, which takes rows to scores ``(n_rows,)``
-
-    Returns
-    -------
-    ``(n_rows,)`` scores
-
-    Raises
-    ------
-    DataError
-        If there are fewer than two entities.
-    """
-    rows = as_rows(X, "X")
-    fold_of_row = entity_folds(groups, n_folds)
-    if len(fold_of_row) != len(rows):
-        raise DataError(f"groups must have shape ({len(rows)},), got {fold_of_row.shape}")
-    scores = np.empty(len(rows))
-    for fold in range(int(fold_of_row.max()) + 1):
-        is_held_out = fold_of_row == fold
-        scores[is_held_out] = fit(rows[~is_held_out])(rows[is_held_out])
-    return scores
-
-
-def entity_folds(groups: Sequence[object] | NDArray[np.generic], n_folds: int) -> NDArray[np.intp]:
-    """Fold of each row ``(n_rows,)``: entities in the order of their hash, dealt out in turn.
+def entity_folds(groups: Sequence[object] | NDArray[np.generic], n_folds: int) -> dict[str, int]:
+    """Fold of each entity among ``groups``: in the order of their hash, dealt out in turn.
 
     The same entities give the same folds whatever the order of the rows, and no fold is empty;
     with fewer entities than ``n_folds`` there are fewer folds.
@@ -186,13 +150,26 @@ def entity_folds(groups: Sequence[object] | NDArray[np.generic], n_folds: int) -
         If there are fewer than two entities.
     """
     require_at_least(2, n_folds, "n_folds")
-    names = [str(group) for group in groups]
-    entities = sorted(set(names), key=_digest)
+    entities = sorted({str(group) for group in groups}, key=_digest)
     if len(entities) < 2:
         raise DataError(f"cross-fitting needs at least two entities, got {len(entities)}")
     n_folds = min(n_folds, len(entities))
-    fold_of = {entity: index % n_folds for index, entity in enumerate(entities)}
-    return np.asarray([fold_of[name] for name in names], dtype=np.intp)
+    return {entity: index % n_folds for index, entity in enumerate(entities)}
+
+
+def fold_of_rows(
+    groups: Sequence[object] | NDArray[np.generic], fold_of: Mapping[str, int], n_folds: int
+) -> NDArray[np.intp]:
+    """Fold of each row ``(n_rows,)``; an entity outside ``fold_of`` goes by its hash.
+
+    No fold has seen such an entity, so any may take it; the hash deals them out evenly.
+    """
+    entities, index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    folds = [
+        fold_of[name] if name in fold_of else int.from_bytes(_digest(name), "big") % n_folds
+        for name in entities.tolist()
+    ]
+    return np.asarray(folds, dtype=np.intp)[index]
 
 
 def _fit_pareto(excesses: Array, min_tail: int) -> tuple[float, float]:

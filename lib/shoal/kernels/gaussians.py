@@ -101,13 +101,19 @@ class Mixture:
             log_density[:, component] = -0.5 * (squared + constant) - half_log_determinant
         return log_density
 
+    def weighted_log_density(self, X: ArrayLike) -> Array:
+        """Log of weight × density of each component ``(n_rows, n_components)``, in nats."""
+        with np.errstate(divide="ignore"):  # a component of weight 0 adds nothing: log 0 = -inf
+            log_weights = np.log(self.weights)
+        return self.component_log_density(X) + log_weights
+
     def log_density(self, X: ArrayLike) -> Array:
         """Log density ``(n_rows,)`` of the mixture, in nats."""
-        return np.asarray(logsumexp(self._weighted_log_density(X), axis=1), dtype=np.float64)
+        return np.asarray(logsumexp(self.weighted_log_density(X), axis=1), dtype=np.float64)
 
     def responsibilities(self, X: ArrayLike) -> Array:
         """Posterior share of each component ``(n_rows, n_components)``; each row sums to 1."""
-        return np.asarray(softmax(self._weighted_log_density(X), axis=1), dtype=np.float64)
+        return np.asarray(softmax(self.weighted_log_density(X), axis=1), dtype=np.float64)
 
     def full_covariances(self) -> Array:
         """Covariances ``(n_components, n_dimensions, n_dimensions)`` whatever the type."""
@@ -127,11 +133,6 @@ class Mixture:
         one = q * (q + 1) // 2
         covariance = {"full": k * one, "tied": one, "diag": k * q, "spherical": k}
         return covariance[self.covariance_type] + k * q + k - 1
-
-    def _weighted_log_density(self, X: ArrayLike) -> Array:
-        with np.errstate(divide="ignore"):  # a component of weight 0 adds nothing: log 0 = -inf
-            log_weights = np.log(self.weights)
-        return self.component_log_density(X) + log_weights
 
     @cached_property
     def _cholesky(self) -> list[Array]:

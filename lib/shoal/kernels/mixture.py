@@ -10,25 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from shoal.errors import ConfigError, DataError
+from shoal.errors import DataError
 from shoal.kernels.arrays import Array, as_rows, count_distinct, require_at_least, sort_rows
-from shoal.kernels.gaussians import (
-    Mixture,
-    check_covariance_type,
-    log_density_scale,
-    rescale,
-    responsibility_entropy,
-)
-
-__all__ = [
-    "Mixture",
-    "MixtureFit",
-    "fit_mixture",
-    "log_density_scale",
-    "rescale",
-    "responsibility_entropy",
-    "warm_start",
-]
+from shoal.kernels.gaussians import Mixture, check_covariance_type
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +42,13 @@ def fit_mixture(
     *,
     n_components: int,
     covariance_type: str = "full",
-    init: Mixture | None = None,
     n_init: int = 5,
     reg_covar: float = 1e-4,
     max_iter: int = 200,
     tol: float = 1e-4,
     random_state: int = 0,
 ) -> MixtureFit:
-    """Fit a mixture by EM, the best of ``n_init`` k-means starts or from ``init``.
+    """Fit a mixture by EM, the best of ``n_init`` k-means starts.
 
     The result depends neither on the order of the rows nor on how the seed numbers the
     components: they come heaviest first, equals by their means.
@@ -74,28 +57,22 @@ def fit_mixture(
     ----------
     X : ``(n_rows, n_dimensions)``
     n_components : components wanted; with fewer distinct rows there are only as many as those
-    init : the one start, of the same shape; then ``n_init`` and ``random_state`` have no say
 
     Raises
     ------
     DataError
         If there is no row, a row is not finite, or a component collapses.
     ConfigError
-        If a setting is out of range or ``init`` is of another shape.
+        If a setting is out of range.
     """
     require_at_least(1, n_components, "n_components")
     require_at_least(1, n_init, "n_init")
     check_covariance_type(covariance_type)
     rows = _rows_to_fit(X)
-    if init is None:
-        n_components = min(n_components, count_distinct(rows))
-    else:
-        _check_init(init, n_components, covariance_type, rows.shape[1])
-        n_init = 1
     fit = _run_em(
         rows,
-        init,
-        n_components=n_components,
+        None,
+        n_components=min(n_components, count_distinct(rows)),
         covariance_type=covariance_type,
         n_init=n_init,
         reg_covar=reg_covar,
@@ -212,15 +189,6 @@ def _rows_to_fit(X: ArrayLike, n_columns: int | None = None) -> Array:
     if len(rows) == 1:  # scikit-learn refuses a single row; twice the same is the same fit
         rows = np.repeat(rows, 2, axis=0)
     return sort_rows(rows)
-
-
-def _check_init(init: Mixture, n_components: int, covariance_type: str, n_columns: int) -> None:
-    got = (init.n_components, init.n_dimensions, init.covariance_type)
-    if got != (n_components, n_columns, covariance_type):
-        raise ConfigError(
-            f"'init' must have {n_components} {covariance_type} components in {n_columns} "
-            f"dimensions, got {got[0]} {got[2]} in {got[1]} instead"
-        )
 
 
 def _precisions(mixture: Mixture) -> Array:

@@ -1,16 +1,23 @@
 """Fitting a peer model on a bounded sample, cross-fitted by entity, and refining it per slice."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.kernels.calibration import combine, entity_folds, fit_tail, leave_one_out_log_p
+from shoal.kernels.calibration import (
+    combine,
+    entity_folds,
+    fit_tail,
+    fold_of_rows,
+    leave_one_out_log_p,
+)
 from shoal.kernels.centroids import fit_kmeans
-from shoal.kernels.mixture import Mixture, MixtureFit, fit_mixture, warm_start
+from shoal.kernels.gaussians import Mixture
+from shoal.kernels.mixture import MixtureFit, fit_mixture, warm_start
 from shoal.kernels.peer_model import PeerGeometry, References
-from shoal.kernels.preparation import Preparation, fit_preparation, winsorize
+from shoal.kernels.preparation import Preparation, fit_preparation
 
 Array = NDArray[np.float64]
 Groups = NDArray[np.str_]
@@ -37,30 +44,48 @@ class FitSettings:
     n_folds: int
 
 
+@dataclass(frozen=True)
+class Form:
+    """Number of components, covariance and clusters that the entities at hand can carry."""
+
+    n_components: int
+    covariance_type: str
+    n_clusters: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """Geometries of which each entity has one that never saw it.
+
+    Attributes
+    ----------
+    folds : geometry ``i`` was fitted without the entities of fold ``i``
+    fold_of : fold of each entity of the sample; entities outside it were seen by none
+    """
+
+    folds: tuple[PeerGeometry, ...]
+    fold_of: Mapping[str, int]
+
+    def fold_of_rows(self, groups: Groups) -> NDArray[np.intp]:
+        """Fold of each row ``(n_rows,)`` by its entity."""
+        return fold_of_rows(groups, self.fold_of, len(self.folds))
+
+
 @dataclass(frozen=True, eq=False)
 class SampleFit:
     """A geometry fitted on the sample, and the geometries of its folds.
 
     Attributes
     ----------
-    folds : geometry ``i`` was fitted without the entities of fold ``i``
     fit : how the mixture's EM ended
     form : the components and covariance used, and why they are not those asked for
     """
 
     geometry: PeerGeometry
-    folds: tuple[PeerGeometry, ...]
+    cross_fit: CrossFit
     fit: MixtureFit
-    form: "Form"
-
-
-@dataclass(frozen=True)
-class Form:
-    """Number of components and covariance that the entities at hand can carry."""
-
-    n_components: int
-    covariance_type: str
-    reason: str
+    form: Form
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,27 +132,33 @@ def fit_sample(
     DataError
         If there are fewer than two entities.
     """
-    geometry, fit, form = _fit_geometry(values, groups, feature_names, is_count, settings)
-    fold_of_row = entity_folds(groups, settings.n_folds)
-    folds = []
-    for fold in range(int(fold_of_row.max()) + 1):
-        kept = fold_of_row != fold
-        part, _, _ = _fit_geometry(values[kept], groups[kept], feature_names, is_count, settings)
-        folds.append(part)
-    return SampleFit(geometry, tuple(folds), fit, form)
+    fold_of = entity_folds(groups, settings.n_folds)
+    n_folds = max(fold_of.values()) + 1
+    # What the smallest fold can carry, all use: references calibrate a model of their own form.
+    n_entities = len(fold_of) - -(-len(fold_of) // n_folds)
+    preparation = fit_preparation(
+        values,
+        feature_names=tuple(feature_names),
+        is_count=is_count,
+        winsorize_sd=settings.winsorize_sd,
+        explained_variance=settings.explained_variance,
+        max_components=max(2, min(settings.max_pca_components, n_entities // ENTITIES_A_ROW)),
+    )
+    form = choose_form(n_entities, preparation.form.n_components, settings)
+    geometry, fit = _fit_geometry(values, preparation, form, settings)
+    row_folds = fold_of_rows(groups, fold_of, n_folds)
+    folds = tuple(
+        _fit_fold(values[row_folds != fold], preparation, form, settings) for fold in range(n_folds)
+    )
+    return SampleFit(geometry, CrossFit(folds, fold_of), fit, form)
 
 
-def cross_fit_scores(
-    values: Array, groups: Groups, folds: Sequence[PeerGeometry], fold_of: dict[str, int]
-) -> CrossFitScores:
-    """Score each row by the geometry that never saw its entity.
-
-    Entities outside ``fold_of`` (not in the sample) were seen by none; the first serves them.
-    """
-    fold_of_row = np.asarray([fold_of.get(group, 0) for group in groups.tolist()])
+def cross_fit_scores(values: Array, groups: Groups, cross_fit: CrossFit) -> CrossFitScores:
+    """Score each row by the geometry that never saw its entity."""
+    row_folds = cross_fit.fold_of_rows(groups)
     density, distance = np.empty(len(values)), np.empty(len(values))
-    for fold, geometry in enumerate(folds):
-        rows = fold_of_row == fold
+    for fold, geometry in enumerate(cross_fit.folds):
+        rows = row_folds == fold
         if rows.any():
             measures = geometry.measure(values[rows])
             density[rows] = measures.log_density
@@ -151,8 +182,7 @@ def refine_slice(
     groups: Groups,
     *,
     geometry: PeerGeometry,
-    folds: Sequence[PeerGeometry],
-    fold_of: dict[str, int],
+    cross_fit: CrossFit,
     settings: FitSettings,
     min_entities: int,
 ) -> Refinement:
@@ -161,26 +191,26 @@ def refine_slice(
     The gain is paired: for each entity the mean difference of held-out log density, refined
     minus global; it must exceed one standard error over entities.
     """
-    scores = cross_fit_scores(values, groups, folds, fold_of)
+    scores = cross_fit_scores(values, groups, cross_fit)
     n_entities = len(set(groups.tolist()))
     if n_entities < min_entities:
         reason = f"{n_entities} entities, {min_entities} needed for a slice's own mixture"
         return Refinement(None, scores, "kept_global", reason)
-    refined = _cross_fit_refined(values, groups, folds, fold_of, settings)
+    refined = _cross_fit_refined(values, groups, cross_fit, settings)
     gain, error = _paired_gain(refined.log_density - scores.log_density, groups)
     if not gain > error:
         reason = f"held-out gain {gain:.3f} nats does not exceed its error {error:.3f}"
         return Refinement(None, scores, "kept_global", reason)
-    rows = _project(geometry.preparation, values, settings.winsorize_sd)
-    fit = _warm(rows, geometry.mixture, settings)
+    mixture = _warm(values, geometry, settings)
     reason = f"held-out gain {gain:.3f} nats, error {error:.3f}, {n_entities} entities"
-    return Refinement(fit.mixture, refined, "refined", reason)
+    return Refinement(mixture, refined, "refined", reason)
 
 
 def choose_form(n_entities: int, n_dimensions: int, settings: FitSettings) -> Form:
-    """The richest form up to the configured one that the entities can carry."""
+    """The richest form up to the configured one that the entities of every fold can carry."""
     wanted = settings.n_components
     n_components = max(1, min(wanted, n_entities // (2 * ENTITIES_A_ROW)))
+    n_clusters = max(1, min(settings.n_clusters, n_entities // ENTITIES_A_ROW))
     kinds = ("full", "tied", "diag", "spherical")
     needed = {
         "full": ENTITIES_A_ROW * n_dimensions * n_components,
@@ -190,30 +220,16 @@ def choose_form(n_entities: int, n_dimensions: int, settings: FitSettings) -> Fo
     }
     allowed = kinds[kinds.index(settings.covariance_type) :]
     kind = next(kind for kind in allowed if n_entities >= needed[kind] or kind == allowed[-1])
-    if (n_components, kind) == (wanted, settings.covariance_type):
-        return Form(n_components, kind, "as configured")
-    reason = f"{n_entities} entities in {n_dimensions} dimensions carry no more"
-    return Form(n_components, kind, reason)
+    reason = "as configured"
+    if (n_components, kind) != (wanted, settings.covariance_type):
+        reason = f"{n_entities} entities a fold in {n_dimensions} dimensions carry no more"
+    return Form(n_components, kind, n_clusters, reason)
 
 
 def _fit_geometry(
-    values: Array,
-    groups: Groups,
-    feature_names: Sequence[str],
-    is_count: NDArray[np.bool_],
-    settings: FitSettings,
-) -> tuple[PeerGeometry, MixtureFit, Form]:
-    n_entities = len(set(groups.tolist()))
-    preparation = fit_preparation(
-        values,
-        feature_names=tuple(feature_names),
-        is_count=is_count,
-        winsorize_sd=settings.winsorize_sd,
-        explained_variance=settings.explained_variance,
-        max_components=max(2, min(settings.max_pca_components, n_entities // ENTITIES_A_ROW)),
-    )
-    rows = _project(preparation, values, settings.winsorize_sd)
-    form = choose_form(n_entities, rows.shape[1], settings)
+    values: Array, preparation: Preparation, form: Form, settings: FitSettings
+) -> tuple[PeerGeometry, MixtureFit]:
+    rows = preparation.project_winsorized(values, settings.winsorize_sd)
     fit = fit_mixture(
         rows,
         n_components=form.n_components,
@@ -224,42 +240,48 @@ def _fit_geometry(
         tol=settings.tol,
         random_state=settings.random_state,
     )
-    n_clusters = max(1, min(settings.n_clusters, n_entities // ENTITIES_A_ROW))
     centers = fit_kmeans(
         rows,
-        n_clusters=n_clusters,
+        n_clusters=form.n_clusters,
         n_init=settings.n_init,
         random_state=settings.random_state,
     )
-    return PeerGeometry(preparation, fit.mixture, centers), fit, form
+    return PeerGeometry(preparation, fit.mixture, centers), fit
 
 
-def _project(preparation: Preparation, values: Array, winsorize_sd: float) -> Array:
-    return preparation.project(winsorize(preparation.standardize(values), winsorize_sd))
+def _fit_fold(values: Array, whole: Preparation, form: Form, settings: FitSettings) -> PeerGeometry:
+    """Geometry of the rows of all other folds, in the form of the fit on all rows."""
+    preparation = fit_preparation(
+        values,
+        feature_names=whole.feature_names,
+        winsorize_sd=settings.winsorize_sd,
+        form=whole.form,
+    )
+    return _fit_geometry(values, preparation, form, settings)[0]
 
 
-def _warm(rows: Array, mixture: Mixture, settings: FitSettings) -> MixtureFit:
-    return warm_start(rows, mixture, max_iter=settings.max_iter, reg_covar=settings.reg_covar)
+def _warm(values: Array, geometry: PeerGeometry, settings: FitSettings) -> Mixture:
+    """The geometry's mixture after EM on native rows ``(n_rows, n_features)``, one or more."""
+    return warm_start(
+        geometry.preparation.project_winsorized(values, settings.winsorize_sd),
+        geometry.mixture,
+        max_iter=settings.max_iter,
+        reg_covar=settings.reg_covar,
+        tol=settings.tol,
+    ).mixture
 
 
 def _cross_fit_refined(
-    values: Array,
-    groups: Groups,
-    folds: Sequence[PeerGeometry],
-    fold_of: dict[str, int],
-    settings: FitSettings,
+    values: Array, groups: Groups, cross_fit: CrossFit, settings: FitSettings
 ) -> CrossFitScores:
     """Scores of a slice's rows by mixtures refined on the slice without their entity."""
-    fold_of_row = np.asarray([fold_of.get(group, 0) for group in groups.tolist()])
+    row_folds = cross_fit.fold_of_rows(groups)
     refined = []
-    for fold, geometry in enumerate(folds):
-        kept = fold_of_row != fold
-        rows = _project(geometry.preparation, values[kept], settings.winsorize_sd)
-        mixture = _warm(rows, geometry.mixture, settings).mixture if kept.any() else None
-        refined.append(
-            PeerGeometry(geometry.preparation, mixture or geometry.mixture, geometry.centers)
-        )
-    return cross_fit_scores(values, groups, refined, fold_of)
+    for fold, geometry in enumerate(cross_fit.folds):
+        kept = row_folds != fold
+        mixture = _warm(values[kept], geometry, settings) if kept.any() else geometry.mixture
+        refined.append(replace(geometry, mixture=mixture))
+    return cross_fit_scores(values, groups, replace(cross_fit, folds=tuple(refined)))
 
 
 def _paired_gain(gains: Array, groups: Groups) -> tuple[float, float]:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp, softmax
 
 from shoal.kernels.calibration import TailReference, combine, log_p_values
 from shoal.kernels.centroids import assign
-from shoal.kernels.mixture import Mixture, responsibility_entropy
+from shoal.kernels.gaussians import Mixture, responsibility_entropy
 from shoal.kernels.preparation import Preparation
 from shoal.kernels.reasons import Reason, implied_gaussian, rank_reasons
 
@@ -27,11 +28,12 @@ class PeerGeometry:
         standardized = self.preparation.standardize(values)
         projected = self.preparation.project(standardized)
         residual = self.preparation.residual_log_density(standardized)
+        weighted = self.mixture.weighted_log_density(projected)
         centroid_ids, centroid_distance, _ = assign(projected, self.centers)
         return Measures(
-            log_density=self.mixture.log_density(projected) + residual,
+            log_density=np.asarray(logsumexp(weighted, axis=1), dtype=np.float64) + residual,
             residual_distance=self.preparation.residual_distance(standardized),
-            responsibilities=self.mixture.responsibilities(projected),
+            weighted_log_density=weighted,
             centroid_ids=centroid_ids,
             centroid_distance=centroid_distance,
         )
@@ -45,26 +47,33 @@ class Measures:
     ----------
     log_density : ``(n_rows,)`` mixture plus residual, nats
     residual_distance : ``(n_rows,)`` length of what PCA discards, standard units
-    responsibilities : ``(n_rows, n_components)``
+    weighted_log_density : ``(n_rows, n_components)`` weight × density of each component, nats
     centroid_ids, centroid_distance : ``(n_rows,)`` nearest centre and the distance to it
     """
 
     log_density: Array
     residual_distance: Array
-    responsibilities: Array
+    weighted_log_density: Array
     centroid_ids: NDArray[np.intp]
     centroid_distance: Array
 
     def top_two(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """First and second component of each row, −1 where there is no second."""
-        order = np.argsort(-self.responsibilities, axis=1, kind="stable")
+        """First and second component of each row, −1 where there is no second.
+
+        By log density: far from all components the responsibilities of all but one are 0.
+        """
+        order = np.argsort(-self.weighted_log_density, axis=1, kind="stable")
         first = order[:, 0]
         second = order[:, 1] if order.shape[1] > 1 else np.full(len(order), -1, dtype=np.intp)
         return first, second
 
+    def responsibilities(self) -> Array:
+        """Posterior share of each component ``(n_rows, n_components)``; each row sums to 1."""
+        return np.asarray(softmax(self.weighted_log_density, axis=1), dtype=np.float64)
+
     def entropy(self) -> Array:
         """Entropy of the responsibilities, nats."""
-        return responsibility_entropy(self.responsibilities)
+        return responsibility_entropy(self.responsibilities())
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +108,7 @@ def explain_row(geometry: PeerGeometry, values: Array, *, top: int) -> tuple[lis
     preparation = geometry.preparation
     standardized = preparation.standardize(values[np.newaxis, :])
     projected = preparation.project(standardized)
-    component = int(np.argmax(geometry.mixture.responsibilities(projected)[0]))
+    component = int(np.argmax(geometry.mixture.weighted_log_density(projected)[0]))
     mean, covariance = implied_gaussian(
         preparation,
         geometry.mixture.means[component],

@@ -21,6 +21,25 @@ MIN_RESIDUAL_VARIANCE = 1e-3
 IQR_OF_NORMAL = 1.349
 """Interquartile range of a standard normal."""
 
+MIN_EIGENVALUE = 1e-9
+"""Variance, in squared standard units, below which a direction is constant on the reference."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparationForm:
+    """What a fit chooses; handed to the fits of folds so that all measure in the same units.
+
+    Attributes
+    ----------
+    is_logged : ``(n_features,)`` features to log
+    n_components : PCA components kept
+    residual_dimensions : discarded directions that share the residual variance
+    """
+
+    is_logged: NDArray[np.bool_]
+    n_components: int
+    residual_dimensions: int
+
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
@@ -34,6 +53,7 @@ class Preparation:
     pca_mean : ``(n_features,)`` mean of the winsorised standardised reference
     pca_components : ``(n_components, n_features)`` orthonormal rows
     residual_variance : variance of each discarded direction, 0.0 where none is discarded
+    residual_dimensions : discarded directions in which the reference varies
     """
 
     feature_names: tuple[str, ...]
@@ -43,6 +63,12 @@ class Preparation:
     pca_mean: Array
     pca_components: Array
     residual_variance: float
+    residual_dimensions: int
+
+    @property
+    def form(self) -> PreparationForm:
+        """What its fit chose."""
+        return PreparationForm(self.is_logged, len(self.pca_components), self.residual_dimensions)
 
     def standardize(self, values: ArrayLike) -> Array:
         """Standard units of native rows, both ``(n_rows, n_features)``.
@@ -63,10 +89,12 @@ class Preparation:
         """PCA coordinates ``(n_rows, n_components)`` of standardised rows."""
         return self._centered(standardized) @ self.pca_components.T
 
-    def reconstruct(self, projected: ArrayLike) -> Array:
-        """Standardised rows ``(n_rows, n_features)`` without their discarded part."""
-        rows = as_rows(projected, "projected", n_columns=len(self.pca_components))
-        return self.pca_mean + rows @ self.pca_components
+    def project_winsorized(self, values: ArrayLike, sd: float) -> Array:
+        """PCA coordinates ``(n_rows, n_components)`` of native rows held within ± ``sd``.
+
+        For fitting only: what is scored is not winsorised.
+        """
+        return self.project(winsorize(self.standardize(values), sd))
 
     def residual_distance(self, standardized: ArrayLike) -> Array:
         """Euclidean length ``(n_rows,)`` of the discarded part, in standard units."""
@@ -81,12 +109,14 @@ class Preparation:
         """Log density ``(n_rows,)``, in nats, of the discarded part; 0 where there is none.
 
         Isotropic normal in the discarded directions: probabilistic PCA (Tipping & Bishop 1999,
-        J. R. Stat. Soc. B 61(3), section 3).
+        J. R. Stat. Soc. B 61(3), section 3). A departure in a direction that is constant on the
+        reference counts in full, but only directions that vary enter the constant: there a small
+        error of the variance cancels between the two terms, elsewhere it would shift all rows.
         """
         squared = self.residual_distance(standardized) ** 2
         if self._n_discarded == 0:
             return squared
-        constant = self._n_discarded * np.log(2.0 * np.pi * self.residual_variance)
+        constant = self.residual_dimensions * np.log(2.0 * np.pi * self.residual_variance)
         return np.asarray(-0.5 * (squared / self.residual_variance + constant), dtype=np.float64)
 
     def to_native(self, standardized: ArrayLike) -> Array:
@@ -121,6 +151,7 @@ def fit_preparation(
     explained_variance: float = 0.95,
     max_components: int = 30,
     scale_floor: float = 0.05,
+    form: PreparationForm | None = None,
 ) -> Preparation:
     """Fit a preparation on reference rows.
 
@@ -131,7 +162,10 @@ def fit_preparation(
         reference bears it out. ``None``: nothing is declared, and the reference alone decides.
     winsorize_sd : bound, in standard units, on what the PCA is fitted on
     explained_variance : share in (0, 1] of the variance that the components kept must reach
-    scale_floor : least scale, so that a departure from a constant counts and stays finite
+    scale_floor : least scale, so that a departure from a constant counts and stays finite;
+        relative to the feature's size where that is below 1
+    form : another fit's choices, taken over instead of ``is_count``, ``explained_variance``
+        and ``max_components``
 
     Raises
     ------
@@ -144,21 +178,25 @@ def fit_preparation(
     native = _as_native(values, len(feature_names))
     if native.size == 0:
         raise DataError(f"a preparation needs rows and features, got shape {native.shape}")
-    is_logged = _choose_logged(native, is_count)
+    is_logged = _choose_logged(native, is_count) if form is None else form.is_logged
     transformed = _transform(native, is_logged)
     center, scale = _robust_center_and_scale(transformed, winsorize_sd, scale_floor)
     standardized = np.where(np.isnan(transformed), 0.0, (transformed - center) / scale)
-    pca_mean, components, residual_variance = _fit_pca(
-        winsorize(standardized, winsorize_sd), explained_variance, max_components
-    )
+    pca_mean, eigenvalues, eigenvectors = _principal_axes(winsorize(standardized, winsorize_sd))
+    if form is None:
+        kept = _choose_kept(eigenvalues, explained_variance, max_components)
+        residual_dimensions = int((eigenvalues[kept:] > MIN_EIGENVALUE).sum())
+    else:
+        kept, residual_dimensions = form.n_components, form.residual_dimensions
     return Preparation(
         feature_names=tuple(feature_names),
         is_logged=is_logged,
         center=center,
         scale=scale,
         pca_mean=pca_mean,
-        pca_components=components,
-        residual_variance=residual_variance,
+        pca_components=_with_fixed_signs(eigenvectors[:kept]),
+        residual_variance=_residual_variance(eigenvalues[kept:], residual_dimensions),
+        residual_dimensions=residual_dimensions,
     )
 
 
@@ -217,27 +255,38 @@ def _robust_center_and_scale(
     iqr = upper - lower
     # Half of a sparse count is zero: its quartiles coincide although it does vary.
     scale = np.where(iqr > 0.0, iqr / IQR_OF_NORMAL, fallback)
-    return center, np.maximum(scale, scale_floor)
+    # Below 1 the floor shrinks with the feature, or one in small units would be constant to it.
+    size = np.nanquantile(np.abs(known), 0.99, axis=0)
+    floor = scale_floor * np.where(size > 0.0, np.minimum(size, 1.0), 1.0)
+    return center, np.maximum(scale, floor)
 
 
-def _fit_pca(
-    rows: Array, explained_variance: float, max_components: int
-) -> tuple[Array, Array, float]:
-    """Mean, components ``(n_components, n_features)`` and variance of a discarded direction."""
-    n_rows, n_features = rows.shape
+def _principal_axes(rows: Array) -> tuple[Array, Array, Array]:
+    """Mean, eigenvalues (largest first) and axes ``(n_features, n_features)``, one a row."""
     mean = rows.mean(axis=0)
-    covariance = (rows - mean).T @ (rows - mean) / max(n_rows - 1, 1)
+    covariance = (rows - mean).T @ (rows - mean) / max(len(rows) - 1, 1)
     eigenvalues, eigenvectors = np.linalg.eigh(covariance)
-    eigenvalues = np.maximum(eigenvalues[::-1], 0.0)
+    return mean, np.maximum(eigenvalues[::-1], 0.0), eigenvectors.T[::-1]
+
+
+def _choose_kept(eigenvalues: Array, explained_variance: float, max_components: int) -> int:
+    """Number of components that reach the share of variance: two or more, if there are two."""
     total = float(eigenvalues.sum())
     wanted = explained_variance * total * (1.0 - 1e-12)
     needed = int(np.searchsorted(np.cumsum(eigenvalues), wanted)) + 1 if total > 0.0 else 1
-    kept = min(max(needed, 2), max_components, n_features)
-    components = _with_fixed_signs(eigenvectors.T[::-1][:kept])
-    if kept == n_features:
-        return mean, components, 0.0
-    # The maximum-likelihood noise of probabilistic PCA (Tipping & Bishop 1999, equation 8).
-    return mean, components, max(float(eigenvalues[kept:].mean()), MIN_RESIDUAL_VARIANCE)
+    return min(max(needed, 2), max_components, len(eigenvalues))
+
+
+def _residual_variance(discarded: Array, residual_dimensions: int) -> float:
+    """Noise of probabilistic PCA from discarded eigenvalues, 0.0 where nothing is discarded.
+
+    The maximum-likelihood estimate (Tipping & Bishop 1999, equation 8), over the directions that
+    vary: constants among them would shrink it and inflate every row's distance.
+    """
+    if not len(discarded):
+        return 0.0
+    variance = float(discarded.sum()) / max(residual_dimensions, 1)
+    return max(variance, MIN_RESIDUAL_VARIANCE)
 
 
 def _with_fixed_signs(components: Array) -> Array:

@@ -58,38 +58,16 @@ def implied_gaussian(
     return preparation.pca_mean + mean @ components, (native + native.T) / 2.0
 
 
-def leave_one_out_terms(z: ArrayLike, mean: Array, covariance: Array) -> Array:
-    """Drop of the squared Mahalanobis distance were each feature as the others let expect.
+def rank_reasons(z: ArrayLike, mean: Array, covariance: Array, *, top: int = 5) -> list[Reason]:
+    """The ``top`` features by contribution, equals by column.
 
-    (P(z − m))ⱼ² / Pⱼⱼ with P the inverse covariance: exact, never negative, and unlike
-    zⱼ(Pz)ⱼ right under correlation (measured: field notes).
+    The contribution is (P(z − m))ⱼ² / Pⱼⱼ with P the inverse covariance: exact, never negative,
+    and unlike zⱼ(Pz)ⱼ right under correlation (measured: field notes).
 
     Parameters
     ----------
     z, mean : ``(n_features,)``
     covariance : ``(n_features, n_features)``
-
-    Returns
-    -------
-    ``(n_features,)``
-
-    Raises
-    ------
-    DataError
-        If the covariance is not positive definite, or something is not finite.
-    """
-    pull, precision = _pull(z, mean, covariance)
-    return pull**2 / precision
-
-
-def conditional_expectation(z: ArrayLike, mean: Array, covariance: Array) -> Array:
-    """Expectation ``(n_features,)`` of each feature given all the others; see the terms above."""
-    pull, precision = _pull(z, mean, covariance)
-    return np.asarray(z, dtype=np.float64) - pull / precision
-
-
-def rank_reasons(z: ArrayLike, mean: Array, covariance: Array, *, top: int = 5) -> list[Reason]:
-    """The ``top`` features by contribution, equals by column.
 
     Raises
     ------

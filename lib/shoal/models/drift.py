@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame
 
 from shoal.kernels.centroids import assign, continue_kmeans
 from shoal.kernels.matching import cluster_jaccard, contingency_scores, match_centers
-from shoal.kernels.preparation import Preparation, winsorize
 from shoal.models.peer_models import PeerModel
+from shoal.models.vectors import feature_matrix
 from shoal.spark.sampling import hash_sample
 
 Array = NDArray[np.float64]
@@ -44,57 +44,82 @@ def compare_nights(
     -------
     Rows of ``drift_clusters``: one overall (cluster −1), and one a reference cluster.
     """
-    first, reference_centers = _cluster(reference, model, settings)
-    second, analysis_centers = _cluster(analysis, model, settings)
-    both = first.withColumnRenamed("cluster", "reference_cluster").join(
-        second.withColumnRenamed("cluster", "analysis_cluster"), ["entity_id"], how="full"
+    facts: dict[str, Any] = {
+        "entity_type": model.entity_type,
+        "model_version": model.model_version,
+    }
+    nights = {"reference": reference, "analysis": analysis}
+    samples = {
+        name: hash_sample(
+            night.select("entity_id", "event_date", "features"), max_rows=settings.sample_rows
+        )
+        for name, night in nights.items()
+    }
+    for name, sample in samples.items():
+        if sample.empty:
+            return [{**facts, **insufficient(f"no entity of this type on the {name} night")}]
+    reference_centers, analysis_centers = (
+        _fit_centers(sample, model, settings) for sample in samples.values()
     )
-    counts = both.groupBy("reference_cluster", "analysis_cluster").count().collect()
+    counts = _count_pairs(
+        _assigned(reference, model, reference_centers, settings.winsorize_sd),
+        _assigned(analysis, model, analysis_centers, settings.winsorize_sd),
+    )
     table, only_reference, only_analysis = _contingency(
         counts, len(reference_centers), len(analysis_centers)
     )
-    facts = {
+    facts |= {
         "entities_both": int(table.sum()),
         "entities_reference_only": only_reference,
         "entities_analysis_only": only_analysis,
-        "model_version": model.model_version,
-        "entity_type": model.entity_type,
     }
     if table.sum() < settings.min_entities:
         detail = f"{int(table.sum())} entities on both nights, {settings.min_entities} needed"
-        overall = {"reference_cluster_id": OVERALL, "status": "insufficient_data", "detail": detail}
-        return [{**facts, **overall}]
+        return [{**facts, **insufficient(detail)}]
     return [{**facts, **row} for row in _rows(table, reference_centers, analysis_centers)]
 
 
-def _cluster(
-    entity_days: DataFrame, model: PeerModel, settings: DriftSettings
-) -> tuple[DataFrame, Array]:
-    """Cluster one night; return (entity_id, cluster) and the centres."""
-    preparation, start = model.geometry.preparation, model.geometry.centers
-    sample = hash_sample(
-        entity_days.select("entity_id", "event_date", "features"), max_rows=settings.sample_rows
+def insufficient(detail: str) -> dict[str, Any]:
+    """The overall row where there is no verdict, and why."""
+    return {
+        "reference_cluster_id": OVERALL,
+        "status": "insufficient_data",
+        "detail": detail,
+    }
+
+
+def _fit_centers(sample: pd.DataFrame, model: PeerModel, settings: DriftSettings) -> Array:
+    """Centres of one night's sample, from the model's centres on."""
+    rows = model.geometry.preparation.project_winsorized(
+        feature_matrix(sample["features"]), settings.winsorize_sd
     )
-    values = np.stack([np.asarray(row, dtype=float) for row in sample["features"]])
-    rows = preparation.project(winsorize(preparation.standardize(values), settings.winsorize_sd))
-    centers = continue_kmeans(rows, start)
-    return _assigned(entity_days, preparation, centers, settings.winsorize_sd), centers
+    return continue_kmeans(rows, model.geometry.centers)
 
 
 def _assigned(
-    entity_days: DataFrame, preparation: Preparation, centers: Array, winsorize_sd: float
+    entity_days: DataFrame, model: PeerModel, centers: Array, winsorize_sd: float
 ) -> DataFrame:
+    """The cluster of each entity: (entity_id, cluster)."""
+    preparation = model.geometry.preparation
+
     def label(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             if len(batch):
-                values = np.stack([np.asarray(row, dtype=float) for row in batch["features"]])
-                rows = preparation.project(winsorize(preparation.standardize(values), winsorize_sd))
-                labels, _, _ = assign(rows, centers)
+                values = feature_matrix(batch["features"])
+                labels, _, _ = assign(preparation.project_winsorized(values, winsorize_sd), centers)
                 yield pd.DataFrame({"entity_id": batch["entity_id"], "cluster": labels})
 
     return entity_days.select("entity_id", "features").mapInPandas(
         label, "entity_id string, cluster int"
     )
+
+
+def _count_pairs(reference: DataFrame, analysis: DataFrame) -> list[Any]:
+    """Entities by (reference cluster, analysis cluster), null where a night lacks them."""
+    first = reference.withColumnRenamed("cluster", "reference_cluster")
+    second = analysis.withColumnRenamed("cluster", "analysis_cluster")
+    both = first.join(second, ["entity_id"], how="full")
+    return both.groupBy("reference_cluster", "analysis_cluster").count().collect()
 
 
 def _contingency(

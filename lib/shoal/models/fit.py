@@ -1,8 +1,7 @@
 """Fit one entity type's models on its reference window."""
 
-import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,50 +11,26 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from shoal.contracts import MODELS
 from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError
-from shoal.kernels.calibration import entity_folds
 from shoal.kernels.peer_fit import (
     FitSettings,
     SampleFit,
     build_references,
     cross_fit_scores,
     fit_sample,
-    refine_slice,
 )
 from shoal.kernels.peer_model import PeerGeometry
-from shoal.kernels.preparation import winsorize
 from shoal.models.mllib import fit_kmeans_on_all, fit_mixture_on_all, prepared_vectors
-from shoal.models.peer_models import geometry_columns
+from shoal.models.peer_models import geometry_columns, reference_columns
+from shoal.models.refine import adopt_parent, refine_slices, slice_facts
+from shoal.models.vectors import feature_matrix
 from shoal.spark.sampling import hash_sample
 from shoal.spark.session import persisted
-
-log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 MLLIB_ITERATIONS = 15
 MIN_KNOWN_SHARE = 0.05
-SLICE_COLUMNS = [
-    "slice",
-    "status",
-    "reason",
-    "weights",
-    "means",
-    "covariances",
-    "covariance_type",
-    "reference_density",
-    "reference_distance",
-    "reference_combined",
-    "calibration",
-    "reference_entities",
-    "reference_days",
-    "feature_median",
-    "cluster_sizes",
-    "distance_p95",
-    "log_likelihood",
-    "row_count",
-]
 
 
 @dataclass(frozen=True)
@@ -107,7 +82,7 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
         _require_enough(sample, request)
         names, chosen = _known_features(sample, request)
         rows = rows.withColumn("features", _pick(chosen))
-        values = _matrix(sample["features"])[:, chosen]
+        values = feature_matrix(sample["features"])[:, chosen]
         groups = sample["entity_id"].to_numpy(dtype=str)
         fitted = fit_sample(
             values,
@@ -117,15 +92,15 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
             settings=request.settings,
         )
         geometry, fitted_by = _fit_on_all(rows, fitted, values, request)
-        fold_of = dict(
-            zip(
-                groups.tolist(),
-                entity_folds(groups, request.settings.n_folds).tolist(),
-                strict=True,
-            )
+        whole = _global_row(geometry, fitted, sample, values, groups)
+        slices = refine_slices(
+            rows,
+            geometry,
+            fitted.cross_fit,
+            settings=request.settings,
+            min_entities=request.slice_min_entities,
+            max_rows=request.slice_max_rows,
         )
-        whole = _global_row(geometry, fitted, sample, values, groups, fold_of)
-        slices = _refine_slices(rows, geometry, fitted, fold_of, request)
     shared = {
         **geometry_columns(geometry),
         "entity_type": request.entity_type,
@@ -134,7 +109,7 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
         "sample_rows": len(sample),
         "seconds": time.monotonic() - started,
     }
-    models = [{**shared, **row} for row in [whole, *_adopt_parent(slices, whole, request)]]
+    models = [{**shared, **row} for row in [whole, *adopt_parent(slices, whole)]]
     return FitResult(models, _candidate(fitted, geometry, values, groups, started, request))
 
 
@@ -152,7 +127,7 @@ def _known_features(
     sample: pd.DataFrame, request: FitRequest
 ) -> tuple[list[str], NDArray[np.intp]]:
     """Features that the reference knows in enough rows; an unknown one could judge nobody."""
-    values = _matrix(sample["features"])
+    values = feature_matrix(sample["features"])
     is_known = np.isfinite(values).mean(axis=0) >= MIN_KNOWN_SHARE
     chosen = np.flatnonzero(is_known)
     names = list(request.is_count)
@@ -163,16 +138,6 @@ def _known_features(
 
 def _pick(chosen: NDArray[np.intp]) -> Any:
     return F.array(*(F.get("features", int(index)) for index in chosen))
-
-
-def _matrix(features: pd.Series) -> Array:
-    """Rows of feature vectors, null as NaN, ``(n_rows, n_features)``; ±inf becomes NaN too.
-
-    Rows with non-finite values don't take part in a fit's statistics of that feature.
-    """
-    rows = [np.asarray(row, dtype=float) for row in features]
-    matrix = np.stack(rows)
-    return np.where(np.isfinite(matrix), matrix, np.nan)
 
 
 def _fit_on_all(
@@ -187,19 +152,16 @@ def _fit_on_all(
         geometry = replace(geometry, centers=centers)
         if fitted.form.covariance_type != "full" or fitted.form.n_components < 2:
             return geometry, "scikit-learn on the sample: MLlib fits full covariances, k > 1"
-        standardized = winsorize(geometry.preparation.standardize(values), settings.winsorize_sd)
-        mixture = fit_mixture_on_all(
+        mixture, fitted_by = fit_mixture_on_all(
             vectors,
             geometry.mixture,
-            geometry.preparation.project(standardized),
+            geometry.preparation.project_winsorized(values, settings.winsorize_sd),
             max_iter=MLLIB_ITERATIONS,
             reg_covar=settings.reg_covar,
         )
     finally:
         vectors.unpersist()
-    if mixture is None:
-        return geometry, "scikit-learn on the sample: MLlib's result was degenerate"
-    return replace(geometry, mixture=mixture), "mllib on all rows"
+    return replace(geometry, mixture=mixture), fitted_by
 
 
 def _global_row(
@@ -208,125 +170,16 @@ def _global_row(
     sample: pd.DataFrame,
     values: Array,
     groups: NDArray[np.str_],
-    fold_of: dict[str, int],
 ) -> dict[str, Any]:
-    scores = cross_fit_scores(values, groups, fitted.folds, fold_of)
+    scores = cross_fit_scores(values, groups, fitted.cross_fit)
     return {
         "slice": GLOBAL_SLICE,
         "status": "global",
         "reason": fitted.form.reason,
         "calibration": "own",
-        **_reference_columns(scores),
-        **_slice_facts(geometry, values, groups, sample["event_date"].to_numpy()),
+        **reference_columns(build_references(scores)),
+        **slice_facts(geometry, values, groups, sample["event_date"].to_numpy()),
     }
-
-
-def _reference_columns(scores: Any) -> dict[str, Any]:
-    references = build_references(scores)
-    return {
-        "reference_density": references.density.scores.tolist(),
-        "reference_distance": references.distance.scores.tolist(),
-        "reference_combined": references.combined.scores.tolist(),
-    }
-
-
-def _slice_facts(
-    geometry: PeerGeometry, values: Array, groups: NDArray[np.str_], days: NDArray[Any]
-) -> dict[str, Any]:
-    """Facts about the reference rows of a slice that reasons and thresholds read."""
-    measures = geometry.measure(values)
-    clusters = range(len(geometry.centers))
-    distance = [measures.centroid_distance[measures.centroid_ids == c] for c in clusters]
-    with np.errstate(all="ignore"):
-        median = np.asarray(
-            [
-                np.median(col[np.isfinite(col)]) if np.isfinite(col).any() else np.nan
-                for col in values.T
-            ]
-        )
-    return {
-        "reference_entities": len(set(groups.tolist())),
-        "reference_days": len(set(days.tolist())),
-        "feature_median": median.tolist(),
-        "cluster_sizes": [len(d) / len(values) for d in distance],
-        "distance_p95": [float(np.quantile(d, 0.95)) if len(d) else None for d in distance],
-        "log_likelihood": float(measures.log_density.mean()),
-        "row_count": len(values),
-    }
-
-
-def _refine_slices(
-    rows: DataFrame,
-    geometry: PeerGeometry,
-    fitted: SampleFit,
-    fold_of: dict[str, int],
-    request: FitRequest,
-) -> list[dict[str, Any]]:
-    """Refine every slice in its own task; a slice that fails keeps the global model."""
-
-    def refine(group: pd.DataFrame) -> pd.DataFrame:
-        return refine_group(group, geometry, fitted.folds, fold_of, request)
-
-    bounded = rows.select("slice", "entity_id", "event_date", "features")
-    refined = bounded.groupBy("slice").applyInPandas(refine, MODELS.subset(SLICE_COLUMNS))
-    return [row.asDict() for row in sorted(refined.collect(), key=lambda row: str(row["slice"]))]
-
-
-def refine_group(
-    group: pd.DataFrame,
-    geometry: PeerGeometry,
-    folds: Sequence[PeerGeometry],
-    fold_of: dict[str, int],
-    request: FitRequest,
-) -> pd.DataFrame:
-    """Group function: the rows of one slice in, its row of ``models`` out."""
-    group = group.sort_values(["entity_id", "event_date"]).head(request.slice_max_rows)
-    values = _matrix(group["features"])
-    groups = group["entity_id"].to_numpy(dtype=str)
-    try:
-        refinement = refine_slice(
-            values,
-            groups,
-            geometry=geometry,
-            folds=folds,
-            fold_of=fold_of,
-            settings=request.settings,
-            min_entities=request.slice_min_entities,
-        )
-        mixture, status, reason = refinement.mixture, refinement.status, refinement.reason
-        scores = refinement.scores
-    except (DataError, np.linalg.LinAlgError, ValueError) as error:
-        mixture, status, reason = None, "kept_global", f"refinement failed: {error}"
-        scores = cross_fit_scores(values, groups, folds, fold_of)
-    serving = replace(geometry, mixture=mixture) if mixture is not None else geometry
-    facts = _slice_facts(serving, values, groups, group["event_date"].to_numpy())
-    columns = geometry_columns(serving)
-    row = {
-        "slice": group["slice"].iloc[0],
-        "status": status,
-        "reason": reason,
-        "calibration": "own",
-        **{name: columns[name] for name in ("weights", "means", "covariances", "covariance_type")},
-        **_reference_columns(scores),
-        **facts,
-    }
-    return pd.DataFrame([row])[SLICE_COLUMNS]
-
-
-def _adopt_parent(
-    slices: Sequence[dict[str, Any]], whole: Mapping[str, Any], request: FitRequest
-) -> list[dict[str, Any]]:
-    """Slices of too few entities are calibrated on the global references."""
-    adopted = []
-    borrowed = ("reference_density", "reference_distance", "reference_combined")
-    for row in slices:
-        if row["reference_entities"] < request.slice_min_entities:
-            parent = {
-                name: whole[name] for name in (*borrowed, "reference_entities", "reference_days")
-            }
-            row = {**row, **parent, "calibration": "parent"}
-        adopted.append(row)
-    return adopted
 
 
 def _candidate(

@@ -1,24 +1,35 @@
 """Peer models as rows of ``models`` and back; nothing is pickled."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shoal.contracts.models import GLOBAL_SLICE
+from shoal.errors import DataError
 from shoal.kernels.calibration import fit_tail
-from shoal.kernels.mixture import Mixture
+from shoal.kernels.gaussians import Mixture
 from shoal.kernels.peer_model import PeerGeometry, References
 from shoal.kernels.preparation import Preparation
 
 Array = NDArray[np.float64]
+PARENT = "parent"
+"""Calibration of a slice of too few entities: its type's global references, stored once."""
+
+REFERENCE_COLUMNS = ("reference_density", "reference_distance", "reference_combined")
 
 
 @dataclass(frozen=True, eq=False)
 class PeerModel:
-    """One row of ``models``, ready to score and explain."""
+    """One row of ``models``, ready to score and explain.
+
+    Attributes
+    ----------
+    own_references : ``None`` for a slice that is calibrated on its parent
+    parent : the global model of its type, where `PeerModels.of` has found it
+    """
 
     model_version: str
     entity_type: str
@@ -26,10 +37,29 @@ class PeerModel:
     feature_set: str
     feature_names: tuple[str, ...]
     geometry: PeerGeometry
-    references: References
+    own_references: References | None
     calibration: str
     reference_entities: int
     reference_days: int
+    parent: "PeerModel | None" = None
+
+    @property
+    def references(self) -> References:
+        """What calibrates its scores.
+
+        Raises
+        ------
+        DataError
+            If it is calibrated on its parent, and that row of ``models`` is missing.
+        """
+        if self.own_references is not None:
+            return self.own_references
+        if self.parent is None:
+            raise DataError(
+                f"model {self.model_version}, slice {self.slice}: it is calibrated on the row of "
+                f"slice {GLOBAL_SLICE}, which `models` does not hold; fit the model again"
+            )
+        return self.parent.references
 
 
 def geometry_columns(geometry: PeerGeometry) -> dict[str, Any]:
@@ -43,6 +73,7 @@ def geometry_columns(geometry: PeerGeometry) -> dict[str, Any]:
         "pca_mean": preparation.pca_mean.tolist(),
         "pca_components": preparation.pca_components.tolist(),
         "residual_variance": float(preparation.residual_variance),
+        "residual_dimensions": int(preparation.residual_dimensions),
         "covariance_type": mixture.covariance_type,
         "weights": mixture.weights.tolist(),
         "means": mixture.means.tolist(),
@@ -51,8 +82,16 @@ def geometry_columns(geometry: PeerGeometry) -> dict[str, Any]:
     }
 
 
+def reference_columns(references: References | None) -> dict[str, list[float]]:
+    """Columns of ``models`` that hold references; empty for those of the parent."""
+    if references is None:
+        return {name: [] for name in REFERENCE_COLUMNS}
+    tails = (references.density, references.distance, references.combined)
+    return {n: t.scores.tolist() for n, t in zip(REFERENCE_COLUMNS, tails, strict=True)}
+
+
 def peer_model(row: Mapping[str, Any]) -> PeerModel:
-    """Return the model that a row of ``models`` holds."""
+    """Return the model that a row of ``models`` holds; its parent joins in `PeerModels.of`."""
     preparation = Preparation(
         feature_names=tuple(row["feature_names"]),
         is_logged=np.asarray(row["is_logged"], dtype=bool),
@@ -61,6 +100,7 @@ def peer_model(row: Mapping[str, Any]) -> PeerModel:
         pca_mean=_array(row["pca_mean"]),
         pca_components=_array(row["pca_components"]),
         residual_variance=float(row["residual_variance"]),
+        residual_dimensions=int(row["residual_dimensions"]),
     )
     mixture = Mixture(
         weights=_array(row["weights"]),
@@ -68,6 +108,8 @@ def peer_model(row: Mapping[str, Any]) -> PeerModel:
         covariances=_array(row["covariances"]),
         covariance_type="full",  # stored in full, whatever they were fitted as
     )
+    own = row["calibration"] != PARENT
+    tails = [fit_tail(_array(row[name])) for name in REFERENCE_COLUMNS] if own else []
     return PeerModel(
         model_version=row["model_version"],
         entity_type=row["entity_type"],
@@ -75,11 +117,7 @@ def peer_model(row: Mapping[str, Any]) -> PeerModel:
         feature_set=row["feature_set"],
         feature_names=tuple(row["feature_names"]),
         geometry=PeerGeometry(preparation, mixture, _array(row["centers"])),
-        references=References(
-            fit_tail(_array(row["reference_density"])),
-            fit_tail(_array(row["reference_distance"])),
-            fit_tail(_array(row["reference_combined"])),
-        ),
+        own_references=References(*tails) if own else None,
         calibration=row["calibration"],
         reference_entities=int(row["reference_entities"]),
         reference_days=int(row["reference_days"]),
@@ -106,5 +144,13 @@ class PeerModels:
 
     @classmethod
     def of(cls, models: Sequence[PeerModel]) -> "PeerModels":
-        """Index models by entity type and slice."""
-        return cls({(model.entity_type, model.slice): model for model in models})
+        """Index models by entity type and slice, each with its type's global model as parent."""
+        parents = {model.entity_type: model for model in models if model.slice == GLOBAL_SLICE}
+        return cls(
+            {
+                (model.entity_type, model.slice): model
+                if model.slice == GLOBAL_SLICE
+                else replace(model, parent=parents.get(model.entity_type))
+                for model in models
+            }
+        )

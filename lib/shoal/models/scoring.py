@@ -16,6 +16,7 @@ from shoal.contracts.scores import SEVERITIES
 from shoal.errors import DataError
 from shoal.kernels.peer_model import Measures
 from shoal.models.peer_models import PeerModel, PeerModels
+from shoal.models.vectors import feature_matrix
 
 KEYS = ["event_date", "entity_type", "entity_id"]
 _JUDGED = T.StructType(
@@ -74,8 +75,7 @@ def judge_batch(batch: pd.DataFrame, models: PeerModels, *, min_events: int) -> 
             judged.loc[group.index, "reason"] = "no_model"
             judged.loc[group.index, "detail"] = "no model of this entity type serves the night"
             continue
-        rows = batch["features"].iloc[group.index]
-        values = np.stack([np.asarray(row, dtype=float) for row in rows])
+        values = feature_matrix(batch["features"].iloc[group.index])
         for name, column in score_columns(model, values).items():
             judged.loc[group.index, name] = column
     return judged[_JUDGED.fieldNames()]
@@ -97,7 +97,7 @@ def score_columns(model: PeerModel, values: NDArray[np.float64]) -> dict[str, An
     return {
         "cluster_id": first,
         "second_cluster_id": [int(c) if c >= 0 else None for c in second],
-        "responsibility": measures.responsibilities[rows, first],
+        "responsibility": measures.responsibilities()[rows, first],
         "responsibility_entropy": measures.entropy(),
         "log_density": measures.log_density,
         "residual_distance": measures.residual_distance,
@@ -128,17 +128,19 @@ def _require_finite(model: PeerModel, measures: Measures, log_p: NDArray[np.floa
 def add_self_p_value(scores: DataFrame, past_scores: DataFrame, *, min_nights: int) -> DataFrame:
     """Add ``self_p_value``: (1 + own past nights at least as strange) / (1 + own past nights).
 
-    Null with fewer than ``min_nights`` past nights.
+    Null with fewer than ``min_nights`` past nights. Scores are compared to 6 decimals, as far as
+    two runs agree: else a night like any other would be the strangest ever by a last digit.
     """
     keys = ["entity_type", "entity_id"]
     past = past_scores.select(*keys, F.col("anomaly_score").alias("past_score"))
+    is_as_strange = F.round("past_score", 6) >= F.round("anomaly_score", 6)
     counted = (
         scores.select(*keys, "anomaly_score")
         .join(past, keys, how="inner")
         .groupBy(*keys)
         .agg(
             F.count(F.lit(1)).alias("past_nights"),
-            F.count_if(F.col("past_score") >= F.col("anomaly_score")).alias("as_strange"),
+            F.count_if(is_as_strange).alias("as_strange"),
         )
     )
     share = (1 + F.col("as_strange")) / (1 + F.col("past_nights"))

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -42,9 +45,42 @@ def add_vector(
     )
 
 
+def teaching_rows(
+    entity_days: DataFrame,
+    entity_type: str,
+    feature_set: str,
+    names: Sequence[str],
+    *,
+    min_events: int,
+) -> DataFrame:
+    """Rows of one type that a model may learn from: enough events, finite features.
+
+    Grain entity × day in and out, with ``entity_id``, ``event_date``, ``slice`` and ``features``.
+    A ready feature table has no events to count: its rows always suffice.
+    """
+    own = entity_days.where(F.col("entity_type") == F.lit(entity_type))
+    rows = add_vector(own, {entity_type: (feature_set, names)}).where(F.col("bad_feature").isNull())
+    if feature_set == BUILTIN:
+        rows = rows.where(F.col("event_count") >= min_events)
+    return rows.select("entity_id", "event_date", "slice", "features")
+
+
 def _vector(feature_set: str, wanted: Sequence[str]) -> Column:
-    columns = [feature_column(feature_set, name) for name in wanted]
-    return F.array(*columns).cast("array<double>")
+    if feature_set == BUILTIN:
+        return F.array(*wanted).cast("array<double>")
+    # One map a row, not one a feature: a wide table would otherwise be read once a column.
+    maps = F.array(F.map_from_entries("values"))
+    return F.get(F.transform(maps, lambda known: _look_up(known, wanted)), F.lit(0))
+
+
+def _look_up(known: Column, wanted: Sequence[str]) -> Column:
+    names = F.array(*(F.lit(name) for name in wanted)).cast("array<string>")
+    return F.transform(names, lambda name: F.try_element_at(known, name))
+
+
+def feature_matrix(features: pd.Series) -> NDArray[np.float64]:
+    """Rows ``(n_rows, n_features)`` of one feature vector or more, null as NaN."""
+    return np.stack([np.asarray(row, dtype=float) for row in features])
 
 
 def feature_column(feature_set: str, name: str) -> Column:

@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 
 from pyspark.sql import SparkSession
 
 from shoal import __version__
-from shoal.config import Settings, config_hash, resolved_json, runtime_hash
-from shoal.spark.runs import RunLog
+from shoal.config import Settings, config_hash, mask_arguments, resolved_json, runtime_hash
+from shoal.spark.runs import RunLog, leased
 from shoal.spark.session import described
 from shoal.spark.tables import Warehouse, open_warehouse
 
@@ -42,26 +43,63 @@ class Context:
         return self.warehouse.spark
 
     @contextmanager
-    def step(self, name: str, subject: str = "") -> Iterator[dict[str, int]]:
-        """Time a step, describe its Spark jobs, and keep a row about it.
+    def leased(self, keys: Sequence[str], *, wait_s: float = 0.0) -> Iterator[None]:
+        """Hold leases on ``keys`` for a block: no data is committed in it without them.
+
+        Raises
+        ------
+        LeaseHeldError
+            If somebody else still holds one of them after ``wait_s`` seconds.
+        """
+        ttl_s = self.settings.lease.ttl_s
+        with leased(self.run_log, keys, ttl_s=ttl_s, wait_s=wait_s) as lease:
+            self.warehouse.guard = lease.check
+            try:
+                yield
+            finally:
+                self.warehouse.guard = None
+
+    @contextmanager
+    def step(
+        self,
+        name: str,
+        *,
+        event_date: date | None = None,
+        run_id: str | None = None,
+        detail: str = "",
+    ) -> Iterator[dict[str, int]]:
+        """Time a step, describe its Spark jobs, and keep a row of ``runs`` about it.
 
         Yields a dictionary that the step fills with rows written by table.
         """
         rows: dict[str, int] = {}
-        label = f"{name} {subject}".strip()
+        subject = " ".join(filter(None, (str(event_date or ""), detail)))
         started = time.monotonic()
-        with described(self.spark, f"shoal {label}"):
-            yield rows
-        seconds = time.monotonic() - started
+        state = "failed"
+        try:
+            with described(self.spark, f"shoal {name} {subject}".strip()):
+                yield rows
+            state = "done"
+        finally:
+            seconds = time.monotonic() - started
+            self.run_log.add(
+                name,
+                state,
+                event_date=event_date,
+                run_id=run_id,
+                row_counts=dict(rows),
+                message=detail or None,
+                seconds=seconds,
+            )
         counts = ", ".join(f"{table} {count:,}" for table, count in rows.items())
-        log.info("%-9s %s  %.1f s  %s", name, subject, seconds, counts)
+        log.info("%-9s%s  %.1f s  %s", name, f" {subject}" if subject else "", seconds, counts)
 
 
 def open_context(spark: SparkSession, settings: Settings, arguments: Sequence[str] = ()) -> Context:
     """Return the context of one invocation."""
     warehouse = open_warehouse(spark, settings)
     facts = {
-        "arguments": shlex.join(arguments),
+        "arguments": shlex.join(mask_arguments(arguments)),
         "config_hash": config_hash(settings),
         "runtime_hash": runtime_hash(settings),
         "configuration": resolved_json(settings),

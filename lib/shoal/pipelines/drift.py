@@ -4,14 +4,13 @@ from datetime import date
 from typing import Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from shoal.contracts import DRIFT_CLUSTERS, ENTITY_FEATURES
 from shoal.contracts.models import GLOBAL_SLICE
-from shoal.models.drift import OVERALL, DriftSettings, compare_nights
+from shoal.models.drift import DriftSettings, compare_nights, insufficient
 from shoal.models.peer_models import PeerModel
 from shoal.models.registry import load_models, serving_models
-from shoal.models.vectors import add_vector
+from shoal.models.vectors import teaching_rows
 from shoal.pipelines.context import Context
 from shoal.pipelines.plan import NightPlan, begin_writing, plan_night, read_own_day
 from shoal.spark.nights import read_published
@@ -29,7 +28,7 @@ def drift(context: Context, event_date: date, plan: NightPlan | None = None) -> 
     """
     plan = plan or plan_night(context, event_date)
     analysis = read_own_day(context, ENTITY_FEATURES, plan, made_by="features")
-    with context.step("drift", event_date.isoformat()) as rows:
+    with context.step("drift", event_date=event_date, run_id=plan.run_id) as rows:
         begin_writing(context, plan)
         serving = serving_models(context.warehouse, event_date).values()
         models = load_models(context.warehouse, serving).by_slice.values()
@@ -46,9 +45,8 @@ def _compare(
     context: Context, plan: NightPlan, analysis: DataFrame, model: PeerModel
 ) -> list[dict[str, Any]]:
     if not plan.earlier:
-        overall = {"reference_cluster_id": OVERALL, "status": "insufficient_data"}
         facts = {"entity_type": model.entity_type, "model_version": model.model_version}
-        return [{**facts, **overall, "detail": "no published night before this one"}]
+        return [{**facts, **insufficient("no published night before this one")}]
     night = plan.earlier[-1]
     reference = read_published(context.warehouse, ENTITY_FEATURES, [night])
     settings = DriftSettings(
@@ -56,16 +54,18 @@ def _compare(
         context.settings.fit.winsorize_sd,
         context.settings.fit.sample_rows,
     )
-    compared = compare_nights(
-        _of_type(reference, model), _of_type(analysis, model), model, settings
-    )
+
+    def of_type(features: DataFrame) -> DataFrame:
+        return teaching_rows(
+            features,
+            model.entity_type,
+            model.feature_set,
+            model.feature_names,
+            min_events=context.settings.score.min_events,
+        )
+
+    compared = compare_nights(of_type(reference), of_type(analysis), model, settings)
     return [{**row, "reference_date": night.event_date} for row in compared]
-
-
-def _of_type(features: DataFrame, model: PeerModel) -> DataFrame:
-    own = features.where(F.col("entity_type") == F.lit(model.entity_type))
-    names = {model.entity_type: (model.feature_set, model.feature_names)}
-    return add_vector(own, names).where(F.col("bad_feature").isNull())
 
 
 def _write(context: Context, plan: NightPlan, rows: list[dict[str, Any]]) -> None:

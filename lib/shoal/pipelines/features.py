@@ -29,7 +29,7 @@ def build_features(context: Context, event_date: date, plan: NightPlan | None = 
         If there is no event of the day.
     """
     plan = plan or plan_night(context, event_date)
-    with context.step("features", event_date.isoformat()) as rows:
+    with context.step("features", event_date=event_date, run_id=plan.run_id) as rows:
         begin_writing(context, plan)
         _write_activity(context, plan)
         _write_features(context, plan)
@@ -42,9 +42,12 @@ def build_features(context: Context, event_date: date, plan: NightPlan | None = 
 def _write_activity(context: Context, plan: NightPlan) -> None:
     settings, warehouse = context.settings, context.warehouse
     events = {kind: _own_events(warehouse, kind, plan) for kind in _EVENT_KINDS}
-    activity = aggregate_activity(
-        events, entity_types=settings.entities, sites=_site_hours(settings)
-    ).withColumn("run_id", F.lit(plan.run_id))
+    if settings.entities:
+        activity = aggregate_activity(
+            events, entity_types=settings.entities, sites=_site_hours(settings)
+        ).withColumn("run_id", F.lit(plan.run_id))
+    else:  # ready feature tables alone
+        activity = context.spark.createDataFrame([], ENTITY_ACTIVITY.schema)
     warehouse.replace_day(activity, ENTITY_ACTIVITY, plan.event_date)
 
 
@@ -85,16 +88,22 @@ def _conformed(frame: DataFrame, plan: NightPlan) -> DataFrame:
 
 
 def _own_events(warehouse: Warehouse, kind: str, plan: NightPlan) -> DataFrame:
-    """Events of the day from the files that the plan counts in, and no others."""
-    files = warehouse.spark.createDataFrame([(f,) for f in plan.file_ids], "file_id string")
+    """Events of the day from the files that the plan counts in, and no others.
+
+    With ``file_age``: 0 for the file that changed longest ago.
+    """
+    files = warehouse.spark.createDataFrame(
+        [(file_id, age) for age, file_id in enumerate(plan.file_ids)],
+        "file_id string, file_age int",
+    )
     day = warehouse.read_days(EVENT_TABLES[kind], plan.event_date, plan.event_date)
-    return day.join(F.broadcast(files), ["file_id"], how="left_semi")
+    return day.join(F.broadcast(files), ["file_id"], how="inner")
 
 
 def _ready_rows(warehouse: Warehouse, plan: NightPlan) -> DataFrame:
     """Rows of ready feature tables; of several for one entity's day the newest file's holds."""
     rows = _own_events(warehouse, "feature", plan)
-    newest = F.max_by(F.struct("slice", "feature_values"), F.struct("source_file", "event_id"))
+    newest = F.max_by(F.struct("slice", "feature_values"), F.struct("file_age", "event_id"))
     return (
         rows.groupBy("event_date", "entity_type", "entity_id")
         .agg(newest.alias("row"))

@@ -14,7 +14,7 @@ from shoal.errors import DataError
 from shoal.kernels.peer_fit import FitSettings
 from shoal.models.fit import FitRequest, fit_models
 from shoal.models.registry import has_status, model_version, write_model, write_status
-from shoal.models.vectors import BUILTIN, VALUES, add_vector
+from shoal.models.vectors import BUILTIN, VALUES, teaching_rows
 from shoal.pipelines.context import Context, library_versions
 from shoal.pipelines.plan import NightPlan, plan_night
 from shoal.spark.nights import Night, read_published
@@ -47,7 +47,7 @@ def fit(
     for entity_type, version in sorted(versions.items()):
         if has_status(context.warehouse, version):
             continue
-        with context.step("fit", f"{event_date} {entity_type}") as rows:
+        with context.step("fit", event_date=event_date, detail=entity_type) as rows:
             rows["models"] = _fit_type(context, entity_type, version, event_date, window)
     return plan
 
@@ -99,15 +99,13 @@ def _fit_type(
 def reference_rows(
     reference: DataFrame, settings: Settings, entity_type: str
 ) -> tuple[DataFrame, list[str], str]:
-    """Rows that may teach: enough events, finite features; with the names behind ``features``."""
+    """Rows of one type that may teach, the names behind ``features`` and their set."""
     feature_set = VALUES if entity_type in settings.feature_entity_types else BUILTIN
     names = _value_names(reference) if feature_set == VALUES else list(FEATURE_NAMES)
-    rows = add_vector(reference, {entity_type: (feature_set, names)})
-    enough = F.lit(True)
-    if feature_set == BUILTIN:
-        enough = F.col("event_count") >= settings.score.min_events
-    kept = rows.where(F.col("bad_feature").isNull() & enough)
-    return kept.select("entity_id", "event_date", "slice", "features"), names, feature_set
+    rows = teaching_rows(
+        reference, entity_type, feature_set, names, min_events=settings.score.min_events
+    )
+    return rows, names, feature_set
 
 
 def _value_names(reference: DataFrame) -> list[str]:

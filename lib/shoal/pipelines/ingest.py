@@ -10,42 +10,58 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.window import Window
 
 from shoal.config import FeaturesSource, Source
-from shoal.contracts import INGEST_FILES, QUARANTINE, Table
+from shoal.contracts import INGEST_FILES, QUARANTINE
 from shoal.contracts.events import EVENT_TABLES
+from shoal.errors import DataError
 from shoal.pipelines.context import Context
 from shoal.sources import SOURCES
 from shoal.sources.features import parse_features
-from shoal.sources.files import RawFile, list_files, read_lines
-from shoal.spark.runs import leased
+from shoal.sources.files import RawFile, find_unreadable, list_files, read_lines
+from shoal.sources.records import (
+    LISTED,
+    DayWindow,
+    add_event_date,
+    aggregate_ledger,
+    aggregate_quarantine,
+    conform_events,
+    keep_new_events,
+)
+from shoal.spark.runs import utc_now
 from shoal.spark.session import persisted
 from shoal.spark.tables import Warehouse, quote_literal
 
 log = logging.getLogger(__name__)
 
+_COUNTED = ("read_count", "event_count", "duplicate_count", "ignored_count", "quarantined_count")
+_ADMITTED = "file_id string, event_date date"
+
 
 @dataclass(frozen=True)
-class DayWindow:
-    """Days that events may fall on; others go to quarantine."""
+class SourceFile:
+    """A raw file of a configured source.
 
-    start: date
-    end: date
+    Attributes
+    ----------
+    admitted : days that an earlier reading of the file took, whatever the window is now
+    """
 
-    @classmethod
-    def around(cls, night: date, late_days: int) -> "DayWindow":
-        """``[night − late_days, night + 1]``."""
-        return cls(night - timedelta(days=late_days), night + timedelta(days=1))
+    source: Source
+    file: RawFile
+    admitted: tuple[date, ...] = ()
 
 
 def ingest(context: Context, window: DayWindow | None = None) -> int:
     """Read every raw file that the ledger doesn't know; return how many.
+
+    A file whose events lay outside an earlier window is read again once the window admits them.
+    A file that cannot be read is recorded as such and stops no other.
 
     Parameters
     ----------
@@ -54,75 +70,160 @@ def ingest(context: Context, window: DayWindow | None = None) -> int:
     Raises
     ------
     DataError
-        If a configured path is missing.
+        If no configured path can be listed.
     LeaseHeldError
         If another run is still reading after ``lease.ingest_wait_s``.
     """
-    lease = context.settings.lease
-    held = leased(context.run_log, ["ingest"], ttl_s=lease.ttl_s, wait_s=lease.ingest_wait_s)
-    with held, context.step("ingest") as rows:
+    wait_s = context.settings.lease.ingest_wait_s
+    with context.leased(["ingest"], wait_s=wait_s), context.step("ingest") as rows:
+        listed = _list_sources(context)
+        admitted = _reopen(context.warehouse, listed, window)
         _clear_leftovers(context.warehouse)
-        batch = _unknown_files(context)
-        if batch:
-            _read_batch(context, batch, window, rows)
-    return sum(len(files) for _, files in batch)
+        unknown = _unknown_files(context, listed, admitted)
+        rows.update(dict.fromkeys((_plain(name) for name in _COUNTED), 0))
+        _read_files(context, unknown, window, rows)
+    return len(unknown)
 
 
-def _unknown_files(context: Context) -> list[tuple[Source, list[RawFile]]]:
-    ledger = context.warehouse.read(INGEST_FILES)
-    batch = []
+def _plain(counted: str) -> str:
+    return counted.removesuffix("_count")
+
+
+def _list_sources(context: Context) -> list[tuple[Source, list[RawFile]]]:
+    """Files of every source; a source that cannot be listed is a fault, unless none can."""
+    listed, faults = [], []
     for source in context.settings.sources:
-        files = list_files(
-            context.spark, source.paths, source_name=source.name, pattern=source.pattern
-        )
-        rows = ledger.where(F.col("source_name") == source.name).select("file_id").collect()
-        known = {row[0] for row in rows}
-        unknown = [file for file in files if file.file_id not in known]
-        if unknown:
-            batch.append((source, unknown))
-        log.info("source %s: %d files, %d new", source.name, len(files), len(unknown))
-    return batch
+        try:
+            files = list_files(
+                context.spark, source.paths, source_name=source.name, pattern=source.pattern
+            )
+        except DataError as error:
+            log.warning("%s", error)
+            faults.append(str(error))
+        else:
+            listed.append((source, files))
+    if faults and not listed:
+        raise DataError("; ".join(faults))
+    context.faults.extend(faults)
+    return listed
+
+
+def _reopen(
+    warehouse: Warehouse, listed: Sequence[tuple[Source, list[RawFile]]], window: DayWindow | None
+) -> dict[str, tuple[date, ...]]:
+    """Announce anew the files whose events outside an earlier window are admitted now.
+
+    Only those that are still there. Returns the days that each was read for before.
+    """
+    there = {file.file_id for _, files in listed for file in files}
+    ledger = warehouse.read(INGEST_FILES)
+    waiting = ledger.where(F.size("outside_days") > 0).select(
+        "file_id", "outside_days", "event_days"
+    )
+    found = {
+        row["file_id"]: tuple(row["event_days"])
+        for row in waiting.collect()
+        if row["file_id"] in there and (window is None or window.admits_any(row["outside_days"]))
+    }
+    if found:
+        log.info("%d files hold events of days that are asked for now", len(found))
+        own = _is_among(found)
+        again = ledger.where(own).withColumn("status", F.lit("reading"))
+        warehouse.replace_where(again, INGEST_FILES, own)
+    return found
 
 
 def _clear_leftovers(warehouse: Warehouse) -> None:
     """Delete what a run that died in the middle has written of its files."""
-    announced = [
-        row[0]
-        for row in warehouse.read(INGEST_FILES)
-        .where(F.col("status") == "reading")
-        .select("file_id")
-        .collect()
-    ]
-    if not announced:
+    is_announced = F.col("status") == "reading"
+    rows = warehouse.read(INGEST_FILES).where(is_announced).select("file_id").collect()
+    if not rows:
         return
-    log.info("an earlier ingest of %d files did not finish: starting it over", len(announced))
-    ids = ", ".join(quote_literal(file_id) for file_id in announced)  # hashes of Shoal's own
+    condition = _is_among([row[0] for row in rows])
+    # The ledger last: until its rows are gone the next run finds what this one left.
     for table in (*EVENT_TABLES.values(), QUARANTINE, INGEST_FILES):
-        warehouse.delete_where(table, f"file_id IN ({ids})")
+        warehouse.delete_where(table, condition)
+
+
+def _is_among(file_ids: Sequence[str] | dict[str, tuple[date, ...]]) -> str:
+    """SQL condition on file ids, which are hashes of Shoal's own."""
+    return f"file_id IN ({', '.join(quote_literal(file_id) for file_id in sorted(file_ids))})"
+
+
+def _unknown_files(
+    context: Context,
+    listed: Sequence[tuple[Source, list[RawFile]]],
+    admitted: dict[str, tuple[date, ...]],
+) -> list[SourceFile]:
+    """The listed files that the ledger doesn't hold, sorted by path within their source."""
+    unknown = []
+    ledger = context.warehouse.read(INGEST_FILES).select("file_id")
+    for source, files in listed:
+        ids = context.spark.createDataFrame([(f.file_id,) for f in files], "file_id string")
+        new = {row[0] for row in ids.join(ledger, ["file_id"], how="left_anti").collect()}
+        log.info("source %s: %d files, %d to read", source.name, len(files), len(new))
+        unknown += [
+            SourceFile(source, file, admitted.get(file.file_id, ()))
+            for file in files
+            if file.file_id in new
+        ]
+    return unknown
+
+
+def _read_files(
+    context: Context, files: Sequence[SourceFile], window: DayWindow | None, rows: dict[str, int]
+) -> None:
+    """Read files together; one that cannot be read is put aside and the rest read without it."""
+    while files:
+        try:
+            _read_batch(context, files, window, rows)
+            return
+        except Exception as error:
+            bad = find_unreadable(error)
+            found = [f for f in files if bad and f.file.source_file == bad.source_file]
+            if bad is None or not found:
+                raise
+            log.warning("%s", bad)
+            _clear_leftovers(context.warehouse)
+            for item in found:
+                _record_unreadable(context, item, bad.reason, rows)
+            files = [item for item in files if item not in found]
 
 
 def _read_batch(
-    context: Context,
-    batch: Sequence[tuple[Source, list[RawFile]]],
-    window: DayWindow | None,
-    rows: dict[str, int],
+    context: Context, files: Sequence[SourceFile], window: DayWindow | None, rows: dict[str, int]
 ) -> None:
-    warehouse = context.warehouse
-    batch_id = _batch_id(batch)
-    listing = _listing_frame(context, batch, batch_id)
-    warehouse.append(listing, INGEST_FILES)
-    parsed = reduce(DataFrame.unionByName, [_parse(context, *entry) for entry in batch])
-    with persisted(_judge_days(parsed, window)) as records:
-        touched = _touched_days(records)
-        with persisted(_accept(warehouse, records, touched, listing)) as accepted:
-            _write_quarantine(warehouse, records)
-            for kind in touched:
+    warehouse, batch_id = context.warehouse, _batch_id(files)
+    transaction = f"shoal-ingest-{batch_id}-{context.run_log.attempt_id}"
+    listing = _announce(context, files, batch_id, transaction)
+    admitted = context.spark.createDataFrame(
+        [(f.file.file_id, day) for f in files for day in f.admitted], _ADMITTED
+    )
+    parsed = _parse_all(context, files)
+    with persisted(add_event_date(parsed, window=window, admitted=admitted)) as found:
+        records = found.join(F.broadcast(listing.select("file_id")), ["file_id"], how="left_semi")
+        days = _event_days(records)
+        existing = _existing_events(warehouse, days, listing)
+        with persisted(keep_new_events(records, existing)) as events:
+            warehouse.append_once(aggregate_quarantine(records), QUARANTINE, transaction, 1)
+            for kind in days:
                 table = EVENT_TABLES[kind]
-                warehouse.append(_event_rows(accepted, kind, table), table)
+                rows_of_kind = conform_events(events, kind, table)
+                warehouse.append_once(rows_of_kind, table, transaction, 1)
+            ledger = aggregate_ledger(listing, records, events)
+            ledger = _mark_changed(ledger, found, listing)
             own = f"batch_id = {quote_literal(batch_id)}"
-            ledger = _ledger(listing, records, accepted)
             warehouse.replace_where(ledger, INGEST_FILES, own)
-    _report(context, [file for _, files in batch for file in files], rows)
+    _report(context, batch_id, rows)
+
+
+def _parse_all(context: Context, files: Sequence[SourceFile]) -> DataFrame:
+    by_source: dict[str, list[RawFile]] = {}
+    for item in files:
+        by_source.setdefault(item.source.name, []).append(item.file)
+    sources = {item.source.name: item.source for item in files}
+    parsed = [_parse(context, sources[name], own) for name, own in by_source.items()]
+    return reduce(DataFrame.unionByName, parsed)
 
 
 def _parse(context: Context, source: Source, files: Sequence[RawFile]) -> DataFrame:
@@ -142,223 +243,118 @@ def _parse(context: Context, source: Source, files: Sequence[RawFile]) -> DataFr
     return SOURCES[source.kind](lines)
 
 
-def _judge_days(parsed: DataFrame, window: DayWindow | None) -> DataFrame:
-    """Add ``event_date``; with a window, send events outside it to quarantine."""
-    day = F.to_date("event_ts")
-    if window is None:
-        return parsed.withColumn("event_date", day)
-    is_outside = (F.col("outcome") == "event") & ~day.between(
-        F.lit(window.start), F.lit(window.end)
-    )
-    reason = F.concat(
-        F.lit("event day "),
-        day.cast("string"),
-        F.lit(f" is outside {window.start} to {window.end}: read it with --start and --end"),
-    )
-    return (
-        parsed.withColumn("event_date", day)
-        .withColumn("reason", F.when(is_outside, reason).otherwise(F.col("reason")))
-        .withColumn("event_table", F.when(~is_outside, F.col("event_table")))
-        .withColumn("outcome", F.when(is_outside, "quarantined").otherwise(F.col("outcome")))
-    )
-
-
-def _touched_days(records: DataFrame) -> dict[str, list[date]]:
+def _event_days(records: DataFrame) -> dict[str, list[date]]:
     """Days with events by table kind."""
-    pairs = (
-        records.where(F.col("outcome") == "event")
-        .groupBy("event_table", "event_date")
-        .agg(F.count(F.lit(1)))
-        .collect()
-    )
+    is_event = F.col("outcome") == "event"
+    pairs = records.where(is_event).select("event_table", "event_date").distinct().collect()
     days: dict[str, list[date]] = {}
-    for kind, day, _ in sorted(pairs):
+    for kind, day in sorted(pairs):
         days.setdefault(kind, []).append(day)
     return days
 
 
-def _accept(
-    warehouse: Warehouse,
-    records: DataFrame,
-    touched: dict[str, list[date]],
-    listing: DataFrame,
+def _existing_events(
+    warehouse: Warehouse, days: dict[str, list[date]], listing: DataFrame
 ) -> DataFrame:
-    """The events that are new: one of each event id, and none that a table already holds.
+    """Ids of the events that the tables hold on those days, this batch's own left out.
 
-    Of records in several files the one in the file that sorts first is kept, so that the choice
-    depends on neither the order of reading nor the partitioning.
+    Left out, because this is evaluated again after the batch's first tables are written.
     """
-    events = _number_repeats(records.where(F.col("outcome") == "event"))
-    own = F.struct("source_file", "file_id")
-    repeated = (
-        events.groupBy("event_id")
-        .agg(F.count(F.lit(1)).alias("record_count"), F.min(own).alias("first_file"))
-        .where(F.col("record_count") > 1)
-    )
-    marked = events.join(repeated, ["event_id"], how="left")
-    is_first = F.col("record_count").isNull() | (own == F.col("first_file"))
-    unique = marked.where(is_first).drop("record_count", "first_file")
-    # Not those of this batch: this is evaluated again after its first tables are written.
-    own_files = F.broadcast(listing.select("file_id"))
-    existing = _existing_events(warehouse, touched).join(own_files, ["file_id"], how="left_anti")
-    return unique.join(existing.select("event_id"), ["event_id"], how="left_anti")
-
-
-def _number_repeats(events: DataFrame) -> DataFrame:
-    """Give the second and later of equal records within one file ids of their own.
-
-    A source may log two equal events in the same millisecond; both happened. The n-th equal
-    record of a file has the same id whenever and wherever that file is read again.
-    """
-    same = ["file_id", "event_id"]
-    repeated = events.groupBy(*same).count().where(F.col("count") > 1).drop("count")
-    number = F.row_number().over(Window.partitionBy(*same).orderBy("event_ts"))
-    numbered = F.concat_ws("/", F.col("event_id"), F.col("number").cast("string"))
-    again = events.join(repeated, same, how="left_semi").withColumn("number", number)
-    renamed = again.withColumn(
-        "event_id",
-        F.when(F.col("number") > 1, F.sha2(numbered, 256).substr(1, 32)).otherwise(
-            F.col("event_id")
-        ),
-    ).drop("number")
-    return events.join(repeated, same, how="left_anti").unionByName(renamed)
-
-
-def _existing_events(warehouse: Warehouse, touched: dict[str, list[date]]) -> DataFrame:
-    """Ids and files of the events that the touched days hold."""
     known = [
         warehouse.read(EVENT_TABLES[kind])
-        .where(F.col("event_date").isin(days))
+        .where(F.col("event_date").isin(own))
         .select("event_id", "file_id")
-        for kind, days in touched.items()
+        for kind, own in days.items()
     ]
     empty = warehouse.spark.createDataFrame([], "event_id string, file_id string")
-    return reduce(DataFrame.unionByName, known, empty)
+    all_known = reduce(DataFrame.unionByName, known, empty)
+    own_files = F.broadcast(listing.select("file_id"))
+    return all_known.join(own_files, ["file_id"], how="left_anti").select("event_id")
 
 
-def _event_rows(accepted: DataFrame, kind: str, table: Table) -> DataFrame:
-    now = F.current_timestamp()
+def _mark_changed(ledger: DataFrame, found: DataFrame, listing: DataFrame) -> DataFrame:
+    """Mark files that changed between being listed and being read; the next ingest reads them.
+
+    Their lines carry the id of the file as it was when they were read (``found``), which is none
+    of the listed ones.
+    """
+    foreign = found.join(F.broadcast(listing.select("file_id")), ["file_id"], how="left_anti")
+    paths = foreign.select("source_file").distinct().withColumn("is_changed", F.lit(True))
+    status = F.when(F.col("is_changed"), "changed").otherwise(F.col("status"))
     return (
-        accepted.where(F.col("event_table") == kind)
-        .withColumn("ingest_ts", now)
-        .select(*table.column_names)
+        ledger.join(F.broadcast(paths), ["source_file"], how="left")
+        .withColumn("status", status)
+        .select(*INGEST_FILES.column_names)
     )
 
 
-def _write_quarantine(warehouse: Warehouse, records: DataFrame) -> None:
-    bad = (
-        records.where(F.col("outcome") == "quarantined")
-        .groupBy("source_name", "source_file", "file_id", "event_id")
-        .agg(
-            F.count(F.lit(1)).alias("record_count"),
-            F.min("reason").alias("reason"),
-            F.min("raw_text").alias("raw_text"),
-        )
-        .withColumn("ingest_ts", F.current_timestamp())
-        .withColumn("ingest_date", F.to_date("ingest_ts"))
-    )
-    warehouse.append(bad.select(*QUARANTINE.column_names), QUARANTINE)
-
-
-def _batch_id(batch: Sequence[tuple[Source, list[RawFile]]]) -> str:
-    ids = sorted(file.file_id for _, files in batch for file in files)
+def _batch_id(files: Sequence[SourceFile]) -> str:
+    ids = sorted(item.file.file_id for item in files)
     return hashlib.sha256("/".join(ids).encode()).hexdigest()[:16]
 
 
-def _listing_frame(
-    context: Context, batch: Sequence[tuple[Source, list[RawFile]]], batch_id: str
+def _announce(
+    context: Context, files: Sequence[SourceFile], batch_id: str, transaction: str
 ) -> DataFrame:
-    """Ledger rows that announce the files of a batch."""
+    """Put the files into the ledger as ``reading``; return those rows."""
     values = [
-        (file.file_id, batch_id, source.name, file.source_file, file.size_bytes, file.modified_ts)
-        for source, files in batch
-        for file in files
-    ]
-    names = list(_LISTED)
-    announced = context.spark.createDataFrame(values, INGEST_FILES.subset(names))
-    absent = [c for c in INGEST_FILES.columns if c.name not in {*names, "status"}]
-    return announced.select(
-        *names,
+        (i.file.file_id, batch_id, i.source.name, i.file.source_file, i.file.size_bytes,
+         i.file.modified_ts)
+        for i in files
+    ]  # fmt: skip
+    listed = context.spark.createDataFrame(values, INGEST_FILES.subset(LISTED))
+    absent = [c for c in INGEST_FILES.columns if c.name not in {*LISTED, "status"}]
+    listing = listed.select(
+        *LISTED,
         F.lit("reading").alias("status"),
         *(F.lit(None).cast(c.type).alias(c.name) for c in absent),
     ).select(*INGEST_FILES.column_names)
+    context.warehouse.append_once(listing, INGEST_FILES, transaction, 1)
+    return listing
 
 
-def _ledger(listing: DataFrame, records: DataFrame, accepted: DataFrame) -> DataFrame:
-    """One row a file with what came of its records; files without records included."""
-    outcome = F.col("outcome")
-    by_file = records.groupBy("file_id").agg(
-        F.count(F.lit(1)).alias("read_count"),
-        F.count_if(outcome == "event").alias("parsed_count"),
-        F.count_if(outcome == "ignored").alias("ignored_count"),
-        F.count_if(outcome == "quarantined").alias("quarantined_count"),
-        F.sort_array(F.collect_set(F.when(outcome == "event", F.col("event_date")))).alias(
-            "event_days"
-        ),
-        _content_hash().alias("content_hash"),
-    )
-    ignored = _counts_by(records.where(outcome == "ignored"), "ignored_type", "ignored_by_type")
-    events = _counts_by(accepted, "event_table", "events_by_table")
-    zero = F.lit(0).cast("long")
-    joined = (
-        listing.select(*_LISTED)
-        .join(by_file, ["file_id"], how="left")
-        .join(ignored, ["file_id"], how="left")
-        .join(events, ["file_id"], how="left")
-    )
-    counts = F.map_values("events_by_table")
-    event_count = F.coalesce(F.aggregate(counts, zero, lambda total, n: total + n), zero)
-    return joined.select(
-        *_LISTED,
-        F.coalesce("content_hash", F.sha2(F.lit(""), 256).substr(1, 32)).alias("content_hash"),
-        F.coalesce("event_days", F.array().cast("array<date>")).alias("event_days"),
-        F.coalesce("read_count", zero).alias("read_count"),
-        event_count.alias("event_count"),
-        (F.coalesce("parsed_count", zero) - event_count).alias("duplicate_count"),
-        F.coalesce("ignored_count", zero).alias("ignored_count"),
-        F.coalesce("quarantined_count", zero).alias("quarantined_count"),
-        F.coalesce("ignored_by_type", _no_counts()).alias("ignored_by_type"),
-        F.coalesce("events_by_table", _no_counts()).alias("events_by_table"),
-        F.lit("read").alias("status"),
-        F.current_timestamp().alias("ingest_ts"),
-    )
+def _record_unreadable(
+    context: Context, item: SourceFile, reason: str, rows: dict[str, int]
+) -> None:
+    """Put a file that no reader can read into quarantine, as one record of itself."""
+    file, now, batch_id = item.file, utc_now(), _batch_id([item])
+    transaction = f"shoal-unreadable-{batch_id}-{context.run_log.attempt_id}"
+    facts = {
+        "file_id": file.file_id,
+        "batch_id": batch_id,
+        "source_name": item.source.name,
+        "source_file": file.source_file,
+        "size_bytes": file.size_bytes,
+        "modified_ts": file.modified_ts,
+        "ingest_ts": now,
+        "ingest_date": now.date(),
+        "event_id": file.file_id,
+        "record_count": 1,
+        "reason": f"the file cannot be read: {reason}",
+        "content_hash": file.file_id,
+        **dict.fromkeys(_COUNTED, 0),
+        **{name: [] for name in ("event_days", "outside_days")},
+        **{name: {} for name in ("ignored_by_type", "events_by_table")},
+        "read_count": 1,
+        "quarantined_count": 1,
+        "status": "unreadable",
+    }
+    for table in (QUARANTINE, INGEST_FILES):
+        values = tuple(facts.get(name) for name in table.column_names)
+        frame = context.spark.createDataFrame([values], table.schema)
+        context.warehouse.append_once(frame, table, transaction, 1)
+    _report(context, batch_id, rows)
 
 
-def _content_hash() -> Column:
-    """Hash of a file's records in any order: the exact sum of their hashes, and their number."""
-    total = F.sum(F.xxhash64("event_id").cast("decimal(38,0)"))
-    text = F.concat_ws("/", total.cast("string"), F.count(F.lit(1)).cast("string"))
-    return F.sha2(text, 256).substr(1, 32)
-
-
-def _counts_by(rows: DataFrame, column: str, name: str) -> DataFrame:
-    entry = F.struct(F.col(column), F.col("count"))
-    return (
-        rows.groupBy("file_id", column)
-        .count()
-        .groupBy("file_id")
-        .agg(F.map_from_entries(F.sort_array(F.collect_list(entry))).alias(name))
-    )
-
-
-def _no_counts() -> Column:
-    return F.create_map().cast("map<string,bigint>")
-
-
-def _report(context: Context, files: Sequence[RawFile], rows: dict[str, int]) -> None:
-    """Say what came of the batch."""
-    ids = context.spark.createDataFrame([(file.file_id,) for file in files], "file_id string")
-    totals = (
-        context.warehouse.read(INGEST_FILES)
-        .join(F.broadcast(ids), ["file_id"], how="left_semi")
-        .agg(*(F.sum(name) for name in _COUNTED))
-        .first()
-    )
-    counted = zip(_COUNTED, totals or (), strict=True)
-    rows.update({name.removesuffix("_count"): int(value or 0) for name, value in counted})
-    if rows.get("quarantined"):
-        context.faults.append(f"{rows['quarantined']:,} records in quarantine: see its reasons")
-
-
-_LISTED = ("file_id", "batch_id", "source_name", "source_file", "size_bytes", "modified_ts")
-_COUNTED = ("read_count", "event_count", "duplicate_count", "ignored_count", "quarantined_count")
+def _report(context: Context, batch_id: str, rows: dict[str, int]) -> None:
+    """Add what came of a batch to ``rows``, and its faults to the context's."""
+    own = context.warehouse.read(INGEST_FILES).where(F.col("batch_id") == batch_id)
+    totals = own.agg(*(F.sum(name) for name in _COUNTED)).collect()[0]
+    for name, value in zip(_COUNTED, totals, strict=True):
+        rows[_plain(name)] += int(value or 0)
+    for row in own.where(F.col("status") != "read").select("source_file", "status").collect():
+        word = "changed while it was read" if row["status"] == "changed" else "cannot be read"
+        context.faults.append(f"{row['source_file']} {word}: see ingest_files and quarantine")
+    log.info("batch %s: %s read", batch_id, f"{int(totals[0] or 0):,}")
+    if totals[4]:
+        context.faults.append(f"{totals[4]:,} records in quarantine: see its reasons")

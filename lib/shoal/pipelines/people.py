@@ -3,15 +3,13 @@
 from datetime import date
 from typing import Any
 
-import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
-from shoal.contracts.features import FEATURE_BY_NAME
 from shoal.errors import DataError, did_you_mean
-from shoal.kernels.peer_model import explain_row
 from shoal.models.peer_models import PeerModels
+from shoal.models.reasons import add_reasons
 from shoal.models.registry import ServingModel, load_models
 from shoal.models.vectors import add_vector
 from shoal.pipelines.context import Context
@@ -125,34 +123,17 @@ def _explained(context: Context, night: Night, found: dict[str, Any]) -> list[di
     """Reasons anew, from the stored model and the stored features of the night."""
     kind, version = found["entity_type"], found["model_version"]
     models = _model_of(context, kind, version)
-    model = models.find(kind, found["slice"])
-    if model is None:
+    if models.find(kind, found["slice"]) is None:
         raise DataError(f"model {version} that scored {night.event_date} is gone from `models`")
-    rows = read_published(context.warehouse, ENTITY_FEATURES, [night])
-    own = rows.where(
-        (F.col("entity_type") == F.lit(kind)) & (F.col("entity_id") == F.lit(found["entity_id"]))
+    features = read_published(context.warehouse, ENTITY_FEATURES, [night])
+    peers = features.where(
+        (F.col("entity_type") == F.lit(kind)) & (F.col("slice") == F.lit(found["slice"]))
     )
-    row = add_vector(own, names_by_type(models)).select("features").first()
-    if row is None:
-        return []
-    vector = np.asarray(row[0], dtype=float)
-    reasons, expected = explain_row(model.geometry, vector, top=context.settings.outliers.reasons)
-    return [
-        {
-            "feature": model.feature_names[reason.index],
-            "value": float(vector[reason.index]),
-            "expected": float(expected[reason.index]),
-            "unit": _unit(model.feature_names[reason.index]),
-            "contribution": float(reason.contribution),
-            "direction": reason.direction,
-        }
-        for reason in reasons
-    ]
-
-
-def _unit(name: str) -> str:
-    feature = FEATURE_BY_NAME.get(name)
-    return feature.unit if feature else ""
+    scores = read_published(context.warehouse, ENTITY_SCORES, [night])
+    entity_days = add_vector(peers, names_by_type(models))
+    top = context.settings.outliers.reasons
+    [explained] = add_reasons([found], entity_days, scores, models, top=top)
+    return list(explained["reasons"])
 
 
 def _model_of(context: Context, entity_type: str, version: str) -> PeerModels:

@@ -28,7 +28,8 @@ class NightPlan:
 
     Attributes
     ----------
-    file_ids : raw files with events of the day
+    file_ids : raw files with events of the day, those changed last at the end
+    look_back_date : first day that any step of this night may look back on
     earlier : published nights that any step of this one may look back on, by date
     serving : entity type → model in force before any fit of this night
     due : entity type → version of the model that this night is due to fit
@@ -38,6 +39,7 @@ class NightPlan:
     run_id: str
     input_hash: str
     file_ids: tuple[str, ...]
+    look_back_date: date
     earlier: tuple[Night, ...]
     serving: dict[str, ServingModel]
     due: dict[str, str]
@@ -63,22 +65,29 @@ def plan_night(context: Context, event_date: date) -> NightPlan:
             f"no events of {event_date} in the ledger ingest_files: run `shoal ingest`, or check "
             "the paths under sources"
         )
-    look_back = max(
+    days_back = max(
         settings.features.novelty_days, settings.fit.window_days, settings.score.self_days
     )
-    earlier = published_nights(
-        warehouse, event_date - timedelta(days=look_back), event_date - timedelta(days=1)
-    )
+    look_back_date = event_date - timedelta(days=days_back)
+    earlier = published_nights(warehouse, look_back_date, event_date - timedelta(days=1))
     serving = serving_models(warehouse, event_date)
     meaning = config_hash(settings)
     due = _due_models(settings, event_date, earlier, serving, meaning)
+    contents = sorted({content for content, _ in files})
     input_hash = _hash(
-        [sorted(files), [night.run_id for night in earlier], _labels_hash(warehouse, event_date)]
+        [contents, [night.run_id for night in earlier], _labels_hash(warehouse, event_date)]
     )
     in_force = {kind: model.model_version for kind, model in serving.items()} | due
     run_id = _hash([event_date.isoformat(), meaning, input_hash, sorted(in_force.items())])
     return NightPlan(
-        event_date, run_id, input_hash, tuple(sorted(files.values())), tuple(earlier), serving, due
+        event_date=event_date,
+        run_id=run_id,
+        input_hash=input_hash,
+        file_ids=tuple(file_id for _, file_id in files),
+        look_back_date=look_back_date,
+        earlier=tuple(earlier),
+        serving=serving,
+        due=due,
     )
 
 
@@ -93,6 +102,29 @@ def days_with_data(warehouse: Warehouse, start: date, end: date) -> list[date]:
         .collect()
     )
     return sorted(row[0] for row in rows)
+
+
+def faults_of_inputs(context: Context, plan: NightPlan) -> list[str]:
+    """What is wrong with a night's inputs, from tables: a rerun finds the same."""
+    ids = context.spark.createDataFrame([(f,) for f in plan.file_ids], "file_id string")
+    bad = (
+        context.warehouse.read(INGEST_FILES)
+        .where(F.col("quarantined_count") > 0)
+        .join(F.broadcast(ids), ["file_id"], how="left_semi")
+        .agg(F.sum("quarantined_count"), F.count(F.lit(1)))
+        .collect()[0]
+    )
+    hidden = [
+        str(night.event_date)
+        for night in read_nights(context.warehouse, plan.look_back_date, plan.event_date)
+        if night.state != "published" and night.event_date < plan.event_date
+    ]
+    faults = []
+    if bad[1]:
+        faults.append(f"{plan.event_date}: {bad[0]:,} records of its {bad[1]} files in quarantine")
+    if hidden:
+        faults.append(f"{plan.event_date}: earlier nights without publication: {', '.join(hidden)}")
+    return faults
 
 
 def begin_writing(context: Context, plan: NightPlan) -> None:
@@ -120,16 +152,19 @@ def read_own_day(context: Context, table: Table, plan: NightPlan, *, made_by: st
     return own
 
 
-def _files_of_day(warehouse: Warehouse, event_date: date) -> dict[str, str]:
-    """Content hash → file id of the files with events of a day; equal files count once."""
+def _files_of_day(warehouse: Warehouse, event_date: date) -> list[tuple[str, str]]:
+    """Content hash and id of the files with events of a day, those changed last at the end.
+
+    A file that was touched, renamed or copied has the same content: it changes no night's identity.
+    """
     rows = (
         warehouse.read(INGEST_FILES)
         .where(F.col("status") == "read")
         .where(F.array_contains("event_days", F.lit(event_date)))
-        .select("content_hash", "file_id")
+        .select("modified_ts", "source_file", "file_id", "content_hash")
         .collect()
     )
-    return {f"{row[0]}/{row[1]}": row[1] for row in rows}
+    return [(row["content_hash"], row["file_id"]) for row in sorted(rows)]
 
 
 def _due_models(

@@ -8,15 +8,10 @@ from pyspark.sql import functions as F
 
 from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
 from shoal.contracts.models import GLOBAL_SLICE
-from shoal.models.listing import (
-    EarlierLine,
-    Entity,
-    ListPolicy,
-    add_evidence,
-    add_reasons,
-    choose_lines,
-)
+from shoal.models.evidence import add_evidence
+from shoal.models.listing import EarlierLine, Entity, ListPolicy, choose_lines
 from shoal.models.peer_models import PeerModels
+from shoal.models.reasons import add_reasons
 from shoal.models.registry import load_models, serving_models
 from shoal.models.scoring import add_self_p_value, add_severity, judge_entities
 from shoal.models.vectors import add_vector
@@ -36,7 +31,7 @@ def score(context: Context, event_date: date, plan: NightPlan | None = None) -> 
     """
     plan = plan or plan_night(context, event_date)
     features = read_own_day(context, ENTITY_FEATURES, plan, made_by="features")
-    with context.step("score", event_date.isoformat()) as rows:
+    with context.step("score", event_date=event_date, run_id=plan.run_id) as rows:
         begin_writing(context, plan)
         models = load_models(
             context.warehouse, serving_models(context.warehouse, event_date).values()
@@ -87,16 +82,17 @@ def _write_list(
 ) -> int:
     settings, warehouse, day = context.settings, context.warehouse, plan.event_date
     limits = settings.outliers
-    policy = ListPolicy(limits.capacity, limits.max_p_value, limits.reasons, limits.evidence)
+    policy = ListPolicy(limits.capacity, limits.max_p_value)
     scores = warehouse.read_days(ENTITY_SCORES, day, day)
-    lines = choose_lines(scores, policy, _earlier_lines(context, plan), scored)
+    past = read_published(warehouse, ENTITY_SCORES, plan.nights_back(settings.score.self_days))
+    lines = choose_lines(scores, past, policy, _earlier_lines(context, plan), scored)
     novelty = plan.nights_back(settings.features.novelty_days)
-    with_reasons = add_reasons(lines, entity_days, models, policy)
+    with_reasons = add_reasons(lines, entity_days, scores, models, top=limits.reasons)
     complete = add_evidence(
         with_reasons,
         warehouse.read_days(ENTITY_ACTIVITY, day, day),
         read_published(warehouse, ENTITY_ACTIVITY, novelty),
-        policy,
+        top=limits.evidence,
     )
     ordered = [tuple(line.get(name) for name in OUTLIERS.column_names) for line in complete]
     frame = context.spark.createDataFrame(ordered, OUTLIERS.schema).coalesce(1)

@@ -9,16 +9,24 @@ _COUNT_LIKE = {"bytes": "bytes", "seconds": "s", "share": "", "circle": "", "0 t
 
 
 def reason_text(reason: Mapping[str, Any]) -> str:
-    """``destination ports 212 (peers like it 3.1; 0 of 41 peers as high)``."""
+    """``port distinct 212 service ports (expected 3.1; 0 of 41 peers as high)``."""
     name = plain(str(reason["feature"])).replace("_", " ")
     unit = reason.get("unit") or ""
     shown = _COUNT_LIKE.get(unit, unit)
     unit_text = f" {shown}" if shown and shown.rstrip("s") not in name else ""
-    sharing, peers = reason.get("peers_sharing"), reason.get("peers")
-    side = "as high" if reason["direction"] == "high" else "as low"
-    shared = f"; {sharing:,} of {peers:,} peers {side}" if peers else "; no peers tonight"
     expected = number(reason["expected"])
+    shared = _shared_text(reason)
     return f"{name} {number(reason['value'])}{unit_text} (expected {expected}{shared})"
+
+
+def _shared_text(reason: Mapping[str, Any]) -> str:
+    sharing, peers = reason.get("peers_sharing"), reason.get("peers")
+    if peers is None:
+        return ""
+    if peers == 0:
+        return "; no peers tonight"
+    side = "as high" if reason["direction"] == "high" else "as low"
+    return f"; {sharing:,} of {peers:,} peers {side}"
 
 
 def evidence_text(item: Mapping[str, Any]) -> str:
@@ -46,13 +54,25 @@ def flat(line: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def list_heading(night: str, lines: Sequence[Mapping[str, Any]], scored: int) -> str:
-    """How many were scored, and how many of the lines chance alone would bring."""
-    if not lines:
-        return f"{night}: {scored:,} entity-days scored, none strange enough for the list"
-    chance = max(float(line["expected_by_chance"]) for line in lines)
-    expected = f"{chance:.1f}" if chance >= 0.05 else "under 0.1"
-    return (
-        f"{night}: {scored:,} entity-days scored, {len(lines)} listed, "
-        f"{expected} expected by chance"
-    )
+def list_heading(night: str, lines: Sequence[Mapping[str, Any]], scored: int, *, total: int) -> str:
+    """How many were scored, and how many of the strays chance alone would bring.
+
+    Parameters
+    ----------
+    lines : the lines shown
+    total : lines of the whole night; of a part of them nothing is said about chance, which
+        counts entities of every type and slice
+    """
+    began = f"{night}: {scored:,} entity-days scored"
+    if not total:
+        return f"{began}, none strange enough for the list"
+    if len(lines) < total:
+        return f"{began}, {len(lines):,} of {total:,} lines shown"
+    # The standing are there because they were strange before: no night's chance brings them.
+    chances = [line["expected_by_chance"] for line in lines if line["lane"] != "standing"]
+    standing = len(lines) - len(chances)
+    listed = f"{began}, {total:,} listed" + (f" ({standing:,} standing)" if standing else "")
+    if not chances:
+        return listed
+    chance = max(chances)
+    return f"{listed}, {f'{chance:.1f}' if chance >= 0.05 else 'under 0.1'} expected by chance"

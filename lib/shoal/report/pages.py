@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from shoal.report.lines import evidence_text, flat, list_heading, reason_text
-from shoal.report.text import Form, cell, number, plain, render
+from shoal.report.text import Form, cell, number, plain, render, wrapped
 
 _LIST_COLUMNS = (
     "event_date",
@@ -23,12 +23,14 @@ _LIST_COLUMNS = (
 )
 
 
-def list_page(night: date, lines: Sequence[Mapping[str, Any]], scored: int, form: Form) -> str:
-    """A night's list; as ``table`` in blocks that fit 80 columns."""
+def list_page(
+    night: date, lines: Sequence[Mapping[str, Any]], scored: int, form: Form, *, total: int
+) -> str:
+    """A night's list, or ``lines`` of its ``total``; as ``table`` in blocks of 80 columns."""
     if form != "table":
         rows = lines if form == "json" else [flat(line) for line in lines]
         return render(rows, _LIST_COLUMNS, form)
-    blocks = [list_heading(night.isoformat(), lines, scored)]
+    blocks = [wrapped(list_heading(night.isoformat(), lines, scored, total=total))]
     blocks += [_line_block(line) for line in lines]
     return "\n\n".join(blocks)
 
@@ -46,7 +48,7 @@ def _line_block(line: Mapping[str, Any]) -> str:
     facts = f"     {line['severity']}, score {score}{flag}, {since}"
     reasons = [f"     - {reason_text(reason)}" for reason in line.get("reasons") or []]
     evidence = [f"     > {evidence_text(item)}" for item in line.get("evidence") or []]
-    return "\n".join(_wrapped(text) for text in (head, facts, *reasons, *evidence[:4]))
+    return "\n".join(wrapped(text) for text in (head, facts, *reasons, *evidence[:4]))
 
 
 def entity_page(found: Mapping[str, Any], form: Form) -> str:
@@ -59,10 +61,10 @@ def entity_page(found: Mapping[str, Any], form: Form) -> str:
     facts_text = [
         f"{name.replace('_', ' ')}: {cell(v)}" for name, v in found.items() if name not in lists
     ]
-    parts = ["\n".join(_wrapped(text) for text in facts_text)]
+    parts = ["\n".join(wrapped(text) for text in facts_text)]
     if found.get("reasons"):
         parts.append(
-            "\n".join(["why", *(_wrapped(f"  - {reason_text(r)}") for r in found["reasons"])])
+            "\n".join(["why", *(wrapped(f"  - {reason_text(r)}") for r in found["reasons"])])
         )
     if found.get("activity"):
         names = ["dimension", "value", "event_count", "first_ts", "last_ts"]
@@ -72,17 +74,3 @@ def entity_page(found: Mapping[str, Any], form: Form) -> str:
 
 def _all_reasons(found: Mapping[str, Any]) -> str:
     return "; ".join(reason_text(reason) for reason in found.get("reasons") or [])
-
-
-def _wrapped(text: str, width: int = 80) -> str:
-    """Fold a line to the width, indenting what follows."""
-    if len(text) <= width:
-        return text
-    import textwrap
-
-    indent = " " * (len(text) - len(text.lstrip()) + 2)
-    return "\n".join(
-        textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
-        if text.strip()
-        else [text]
-    )

@@ -4,18 +4,22 @@ import csv
 import io
 import json
 import math
+import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
 Form = Literal["table", "json", "csv", "md"]
 FORMS: tuple[Form, ...] = ("table", "json", "csv", "md")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>()#+!|~"})
+_FORMULA = ("=", "+", "-", "@")
+_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>()#+!|~&:@"})
+_WWW = re.compile(r"www\.", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
@@ -56,7 +60,6 @@ def render(
     columns: Sequence[str],
     form: Form,
     *,
-    title: str = "",
     width: int | None = None,
 ) -> str:
     """Rows in one of :data:`FORMS`; ``json`` keeps all values, the others the given columns."""
@@ -64,14 +67,26 @@ def render(
         "json": lambda: _json(rows),
         "csv": lambda: _csv(rows, columns),
         "md": lambda: _markdown(rows, columns),
-        "table": lambda: _table(rows, columns, title, width),
+        "table": lambda: _table(rows, columns, width),
     }
     return forms[form]()
 
 
 def _json(rows: Sequence[Mapping[str, Any]]) -> str:
     # ASCII only: control and bidirectional characters arrive as escapes
-    return json.dumps([dict(row) for row in rows], indent=2, default=str, ensure_ascii=True)
+    values = [_json_value(row) for row in rows]
+    return json.dumps(values, indent=2, default=str, ensure_ascii=True, allow_nan=False)
+
+
+def _json_value(value: Any) -> Any:
+    """The value with null for the numbers that JSON doesn't have."""
+    if isinstance(value, Mapping):
+        return {name: _json_value(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json_value(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -88,19 +103,24 @@ def _csv_cell(value: Any) -> Any:
     if value is None or isinstance(value, (int, float)):
         return value
     text = cell(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    # NFKC: spreadsheets take the full-width forms of these characters for the characters.
+    is_formula = unicodedata.normalize("NFKC", text).lstrip().startswith(_FORMULA)
+    return f"'{text}" if is_formula else text
 
 
 def _markdown(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
-    lines += [" | ".join(cell(row.get(c)).translate(_MARKDOWN) for c in columns) for row in rows]
+    lines += [" | ".join(_markdown_cell(row.get(name)) for name in columns) for row in rows]
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def _table(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str, width: int | None
-) -> str:
-    table = RichTable(title=title or None, title_justify="left", pad_edge=False)
+def _markdown_cell(value: Any) -> str:
+    """Text without markup, entities or links; readers link ``http:``, ``@`` and ``www.`` alone."""
+    return _WWW.sub(lambda www: f"{www[0][:-1]}\\.", cell(value).translate(_MARKDOWN))
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], width: int | None) -> str:
+    table = RichTable(pad_edge=False)
     for name in columns:
         is_number = all(isinstance(row.get(name), (int, float, type(None))) for row in rows)
         table.add_column(
@@ -117,3 +137,16 @@ def to_text(renderable: Any, width: int | None = None) -> str:
     with console.capture() as capture:
         console.print(renderable)
     return capture.get().rstrip("\n")
+
+
+def wrapped(text: str, width: int = 80) -> str:
+    """Fold a line to ``width`` columns of a terminal, indenting what follows.
+
+    By cells, not characters: Chinese, Japanese and Korean ones fill two.
+    """
+    if cell_len(text) <= width:
+        return text
+    body = text.lstrip()
+    indent = " " * (len(text) - len(body))
+    folded = Text(body, overflow="fold").wrap(Console(width=width), width - len(indent) - 2)
+    return indent + f"\n{indent}  ".join(line.plain.rstrip() for line in folded)

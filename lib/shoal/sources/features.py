@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from shoal.contracts.events import FEATURE_VALUES, PARSED_COLUMNS
-from shoal.errors import DataError, UsageError
+from shoal.errors import UnreadableFileError, UsageError
 from shoal.sources import columns as c
 from shoal.sources.files import (
     READ_OPTIONS,
@@ -86,7 +86,7 @@ def parse_features(
     ------
     UsageError
         If ``file_format`` is none of these.
-    DataError
+    UnreadableFileError
         If a Parquet file holds a type that Spark doesn't know (pandas' nanoseconds).
     """
     if file_format not in {"csv", "parquet"}:
@@ -121,9 +121,10 @@ def _schema_of(spark: SparkSession, file: RawFile, *, file_format: str) -> T.Str
         try:
             fields = spark.read.options(**READ_OPTIONS).parquet(path).schema.fields
         except PySparkException as error:
-            raise DataError(
-                f"{file.source_file!r} cannot be read as Parquet: {error.getCondition()}; write it "
-                "anew (from pandas, times in microseconds: coerce_timestamps='us')"
+            raise UnreadableFileError(
+                file.source_file,
+                f"{error.getCondition()}; write it anew as Parquet (from pandas, times in "
+                "microseconds: coerce_timestamps='us')",
             ) from error
         return T.StructType(
             [
@@ -179,7 +180,7 @@ def _parse_rows(
         F.lit(source_name).alias("source_name"),
         source_file_column().alias("source_file"),
         file_id_column(source_name).alias("file_id"),
-        c.content_id(_content(texts)).alias("event_id"),
+        c.content_id(_content(texts, roles)).alias("event_id"),
         F.coalesce(_CORRUPT, F.concat_ws(",", *map(_or_empty, texts.values()))).alias("value"),
         F.col(_CORRUPT).isNotNull().alias("is_corrupt"),
         c.clean_lower(usable.get(roles.id_column, missing)).alias("entity_id"),
@@ -206,10 +207,14 @@ def _text(rows: DataFrame, position: int) -> Column:
     return F.trim(column.cast("string"))
 
 
-def _content(texts: dict[str, Column]) -> Column:
-    """Content of a row, by name, so that neither place nor order of columns matters."""
+def _content(texts: dict[str, Column], roles: _Roles) -> Column:
+    """Content of a row, by name, so that neither place nor order of columns matters.
+
+    With what it says about whom: two sources may read one table as entities of two types.
+    """
     cells = [_or_empty(texts[name]) for name in sorted(texts)]
-    names = "\x1f".join(sorted(texts))
+    meaning = (roles.entity_type, roles.id_column, roles.date_column, roles.slice_column or "")
+    names = "\x1f".join((*meaning, *sorted(texts)))
     return F.concat_ws("\x1f", F.lit(names), _or_empty(F.col(_CORRUPT)), *cells)
 
 
@@ -251,6 +256,7 @@ def _add_outcome(records: DataFrame, *, fault: str | None, roles: _Roles) -> Dat
         .when(F.col("is_corrupt"), "the row has another number of cells than the header")
         .when(F.col("entity_id").isNull(), f"no id in column {roles.id_column!r}")
         .when(F.col("event_ts").isNull(), f"no usable date in column {roles.date_column!r}")
+        .when(F.col("slice") == "*", "the slice '*' is the name of all of them together")
         .when(
             F.size(not_numbers) > 0,
             F.concat(F.lit("not a number in column "), F.array_join(not_numbers, ", ")),

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
+from urllib.parse import unquote
 
 from pyspark.errors import AnalysisException, IllegalArgumentException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from shoal.errors import DataError
+from shoal.errors import DataError, UnreadableFileError
 from shoal.sources.columns import content_id
 
 READ_OPTIONS = {
@@ -28,6 +29,9 @@ READ_OPTIONS = {
 }
 LINES_SCHEMA = "source_name string, source_file string, file_id string, value string"
 _GLOB = re.compile(r"([\\{}\[\]*?])")
+_FAILED_READ = re.compile(
+    r"\[(FAILED_READ_FILE|PATH_NOT_FOUND)[.\w]*\] .*?(?:reading file|does not exist:) (\S+?)\.?\s"
+)
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,22 @@ def _collect_files(
         .collect()
     )
     return [RawFile(**row.asDict()) for row in rows]
+
+
+def find_unreadable(error: Exception) -> UnreadableFileError | None:
+    """The raw file that a failed read was about, ``None`` if it failed for another reason.
+
+    Spark names the file in its message only: a truncated gzip, a Parquet file without a footer, a
+    file that is gone. What it says beyond that quotes the file, so only its own first words stay.
+    """
+    if isinstance(error, UnreadableFileError):
+        return error
+    match = _FAILED_READ.search(str(error))
+    if match is None:
+        return None
+    path = re.sub("^file:/+", "file:/", unquote(match[2]))
+    causes = re.findall(r"Caused by: [\w.$]*?(\w+(?:Exception|Error))\b", str(error))
+    return UnreadableFileError(path, causes[-1] if causes else match[1])
 
 
 def source_file_column() -> Column:

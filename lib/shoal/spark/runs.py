@@ -1,27 +1,32 @@
 """Attempts and leases: who runs what, and who must wait.
 
-A lease is a row of ``runs``. Taking one is a compare-and-swap: every lease row is appended under
-one Delta transaction id with a growing version, so that of two runs that looked at the same
-moment only one can commit; the other looks again and finds the lease held.
+A lease is rows of ``runs``: one held row a key, all under one sequence number. Taking and renewing
+are compare-and-swaps: held rows are committed as version *last + 1* of one Delta application, where
+*last* is the largest sequence in the whole table. Delta commits a version of an application at most
+once, and none below a committed one; so of all runs that saw the same leases one gets its rows in,
+and the others look again.
 """
 
+import hashlib
 import logging
 import os
+import random
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts import RUNS
-from shoal.errors import LeaseHeldError, TryAgainError
+from shoal.errors import DataError, LeaseHeldError, TryAgainError
 from shoal.spark.tables import CONFLICTS, Warehouse
 
 log = logging.getLogger(__name__)
@@ -29,6 +34,8 @@ log = logging.getLogger(__name__)
 _TRANSACTION = "shoal-lease"
 _LOOK_BACK = timedelta(days=2)
 _POLL_S = 2.0
+_ATTEMPTS = 20
+_JITTER_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,9 +54,23 @@ class LeaseRow:
         return self.state == "held" and self.until > now and not _is_dead_here(self.holder)
 
 
+@dataclass(frozen=True)
+class Leases:
+    """All leases at one moment.
+
+    Attributes
+    ----------
+    last : largest sequence ever committed, 0 if none
+    newest : newest row of each key that had one in the last days
+    """
+
+    last: int
+    newest: Mapping[str, LeaseRow]
+
+
 @dataclass
 class RunLog:
-    """Rows about one invocation; written in few commits.
+    """Rows about one invocation; written in few commits. Threads may share it.
 
     Attributes
     ----------
@@ -61,28 +82,57 @@ class RunLog:
     facts: Mapping[str, Any]
     attempt_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     _rows: list[dict[str, Any]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, step: str, state: str, **columns: Any) -> None:
         """Keep a row for the next :meth:`flush`."""
-        now = utc_now()
-        row: dict[str, Any] = dict.fromkeys(RUNS.column_names) | dict(self.facts) | columns
-        row |= {"attempt_id": self.attempt_id, "step": step, "state": state}
-        row |= {"run_date": now.date(), "written_ts": now}
-        self._rows.append(row)
+        with self._lock:
+            self._rows.append(self._row(step, state, columns))
 
     def flush(self) -> None:
-        """Write the rows kept so far in one commit."""
-        if not self._rows:
-            return
-        rows, self._rows = self._rows, []
-        self.warehouse.append(self._frame(rows), RUNS)
+        """Write the rows kept so far in one commit; they are kept on if that fails."""
+        with self._lock:
+            if self._rows:
+                self.warehouse.append(self._frame(self._rows), RUNS)
+                self._rows.clear()
 
-    def flush_exclusive(self, transaction: str, sequence: int) -> None:
-        """Write the rows kept so far, unless another run has committed under ``transaction``."""
-        rows, self._rows = self._rows, []
-        self.warehouse.append_exclusive(self._frame(rows), RUNS, transaction, sequence)
+    def append_lease(self, keys: Sequence[str], sequence: int, until: datetime) -> bool:
+        """Commit held rows as lease number ``sequence``; return whether they went in.
 
-    def _frame(self, rows: Sequence[dict[str, Any]]) -> Any:
+        Releases kept so far go along, lest others wait for a key that is free until the next
+        flush. All other rows stay: a commit that may be skipped is no place for them.
+        """
+        columns = {"lease_sequence": sequence, "lease_until_ts": until, "holder": holder_name()}
+        held = [self._row("lease", "held", {"lease_key": key, **columns}) for key in keys]
+        with self._lock:
+            releases = [row for row in self._rows if row["step"] == "lease"]
+            frame = self._frame([*releases, *held])
+            try:
+                self.warehouse.append_exclusive(frame, RUNS, _TRANSACTION, sequence)
+            except CONFLICTS:
+                log.debug("lease %d met the commit of another run", sequence)
+            # Delta skips a late commit silently, and one reported as failed may have gone in.
+            is_in = self._has_lease(keys[0], sequence)
+            if is_in:
+                self._rows = [row for row in self._rows if row["step"] != "lease"]
+        return is_in
+
+    def _has_lease(self, key: str, sequence: int) -> bool:
+        mine = (
+            (F.col("lease_sequence") == sequence)
+            & (F.col("lease_key") == key)
+            & (F.col("attempt_id") == self.attempt_id)
+            & (F.col("state") == "held")
+        )
+        return bool(self.warehouse.read(RUNS).where(mine).select("lease_key").head(1))
+
+    def _row(self, step: str, state: str, columns: Mapping[str, Any]) -> dict[str, Any]:
+        now = utc_now()
+        row: dict[str, Any] = dict.fromkeys(RUNS.column_names) | dict(self.facts) | dict(columns)
+        row |= {"attempt_id": self.attempt_id, "step": step, "state": state}
+        return row | {"run_date": now.date(), "written_ts": now}
+
+    def _frame(self, rows: Sequence[dict[str, Any]]) -> DataFrame:
         ordered = [tuple(row[name] for name in RUNS.column_names) for row in rows]
         return self.warehouse.spark.createDataFrame(ordered, RUNS.schema).coalesce(1)
 
@@ -94,6 +144,8 @@ class Lease:
         self._run_log = run_log
         self._keys = list(keys)
         self._ttl = timedelta(seconds=ttl_s)
+        self._sequence = 0
+        self._until = datetime.min.replace(tzinfo=UTC)
         self._lost: str | None = None
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -105,20 +157,18 @@ class Lease:
         ------
         LeaseHeldError
             If somebody else holds one of them.
+        TryAgainError
+            If runs that want other keys keep coming first.
+        DataError
+            If ``runs`` has lost the latest leases.
         """
         deadline = time.monotonic() + wait_s
         told = False
-        while True:
-            held = self._try_once()
-            if held is None:
-                break
+        while (held := self._compete(self._held_by_others)) is not None:
             if time.monotonic() >= deadline:
-                raise LeaseHeldError(
-                    f"{held.key} is held by {held.holder} until {held.until:%H:%M:%S} UTC or its "
-                    "end: run the same command again later"
-                )
+                raise LeaseHeldError(f"{held}: run the same command again later")
             if not told:
-                log.info("waiting for %s, held by %s", held.key, held.holder)
+                log.info("waiting: %s", held)
                 told = True
             time.sleep(_POLL_S)
         interval = self._ttl.total_seconds() / 3
@@ -126,69 +176,78 @@ class Lease:
 
     def check(self) -> None:
         """Raise :class:`TryAgainError` if the lease was lost meanwhile."""
-        if self._lost:
-            raise TryAgainError(f"lost the lease of {self._lost}: run the same command again")
+        lost = self._lost or self._expired()
+        if lost:
+            raise TryAgainError(f"lost the lease of {lost}: run the same command again")
 
     def release(self) -> None:
         """Let go; the rows go out with the next commit of the run log."""
         self._stop.set()
         with self._lock:
-            now = utc_now()
             for key in self._keys:
+                # The number of the held row frees that row and, whatever the clocks say, no other.
                 self._run_log.add(
-                    "lease", "released", lease_key=key, lease_sequence=_next(0, now),
-                    lease_until_ts=now, holder=holder_name(),
+                    "lease", "released", lease_key=key, lease_sequence=self._sequence,
+                    lease_until_ts=utc_now(), holder=holder_name(),
                 )  # fmt: skip
 
-    def _try_once(self) -> LeaseRow | None:
-        """Take the keys; return the row that stands in the way, if any."""
-        rows = read_leases(self._run_log.warehouse)
-        blocking = self._blocking(rows)
-        if blocking is not None:
-            return blocking
-        try:
-            self._append(max((row.sequence for row in rows), default=0))
-        except CONFLICTS:
-            log.debug("another run took a lease at the same moment; looking again")
-        return self._blocking(read_leases(self._run_log.warehouse), must_hold=True)
+    def _compete(self, objection: Callable[[Mapping[str, LeaseRow]], str | None]) -> str | None:
+        """Commit held rows, unless ``objection`` finds in the newest leases why not: return that.
 
-    def _blocking(self, rows: Sequence[LeaseRow], *, must_hold: bool = False) -> LeaseRow | None:
+        Losing to a lease of other keys is no reason: look again.
+        """
+        seen = set()
+        for _ in range(_ATTEMPTS):
+            leases = read_leases(self._run_log.warehouse)
+            reason = objection(leases.newest)
+            if reason is not None:
+                return reason
+            sequence, until = leases.last + 1, utc_now() + self._ttl
+            if self._run_log.append_lease(self._keys, sequence, until):
+                self._sequence, self._until = sequence, until
+                return None
+            seen.add(leases.last)
+            time.sleep(_JITTER_S * random.random())
+        if len(seen) == 1:
+            raise DataError(
+                f"table {RUNS.name} ends with lease {min(seen)}, yet Delta has committed later "
+                "ones: restore its latest version, or move it away and run `shoal tables apply`"
+            )
+        raise TryAgainError(
+            f"{self._keys[0]}: {_ATTEMPTS} attempts met leases of other runs; "
+            "run the same command again"
+        )
+
+    def _held_by_others(self, newest: Mapping[str, LeaseRow]) -> str | None:
         now = utc_now()
-        newest: dict[str, LeaseRow] = {}
-        for row in sorted(rows, key=lambda row: row.sequence):
-            newest[row.key] = row
         for key in self._keys:
-            found = newest.get(key)
-            is_mine = found is not None and found.attempt_id == self._run_log.attempt_id
-            if found is not None and not is_mine and found.is_live(now):
-                return found
-            if must_hold and not is_mine:
-                return LeaseRow(key, 0, "", "held", now, "another run that came first")
+            row = newest.get(key)
+            if row and row.attempt_id != self._run_log.attempt_id and row.is_live(now):
+                return f"{key} is held by {row.holder} until {row.until:%H:%M:%S} UTC or its end"
         return None
 
-    def _append(self, last_sequence: int) -> None:
-        now = utc_now()
-        sequence = _next(last_sequence, now)
+    def _lost_key(self, newest: Mapping[str, LeaseRow]) -> str | None:
         for key in self._keys:
-            self._run_log.add(
-                "lease", "held", lease_key=key, lease_sequence=sequence,
-                lease_until_ts=now + self._ttl, holder=holder_name(),
-            )  # fmt: skip
-        self._run_log.flush_exclusive(_TRANSACTION, sequence)
+            row = newest.get(key)
+            if row is None or row.attempt_id != self._run_log.attempt_id or row.state != "held":
+                return key
+        return self._expired()
+
+    def _expired(self) -> str | None:
+        return self._keys[0] if utc_now() > self._until else None
 
     def _keep_alive(self, interval: float) -> None:
-        while not self._stop.wait(interval):
+        while self._lost is None and not self._stop.wait(interval):
             with self._lock:
                 if self._stop.is_set():
                     return
                 try:
-                    blocking = self._try_once()
+                    self._lost = self._compete(self._lost_key)
                 except Exception as error:  # the thread must report, not die unseen
                     log.warning("lease of %s not renewed: %s", self._keys[0], error)
-                    continue
-                if blocking is not None:
-                    self._lost = blocking.key
-                    return
+                    self._lost = self._expired()
+        if self._lost is not None:
+            log.warning("lease of %s lost", self._lost)
 
 
 @contextmanager
@@ -204,17 +263,24 @@ def leased(
         lease.release()
 
 
-def read_leases(warehouse: Warehouse) -> list[LeaseRow]:
-    """Lease rows of the last days; a lease older than that is stale by any setting."""
+def read_leases(warehouse: Warehouse) -> Leases:
+    """Read the leases; one without a row in the last days is stale by any sensible setting."""
+    runs = warehouse.read(RUNS)
+    # The number first: the rows may be newer than it, which loses the race, but never older.
+    top = runs.agg(F.max("lease_sequence")).first()
     since = (utc_now() - _LOOK_BACK).date()
     rows = (
-        warehouse.read(RUNS)
-        .where(F.col("run_date") >= F.lit(since))
+        runs.where(F.col("run_date") >= F.lit(since))
         .where(F.col("lease_key").isNotNull())
-        .select("lease_key", "lease_sequence", "attempt_id", "state", "lease_until_ts", "holder")
+        .select(
+            "lease_key", "lease_sequence", "attempt_id", "state",
+            F.unix_micros("lease_until_ts"), "holder",  # a collected timestamp is in local time
+        )
         .collect()
-    )
-    return [LeaseRow(r[0], int(r[1]), r[2], r[3], r[4].replace(tzinfo=UTC), r[5]) for r in rows]
+    )  # fmt: skip
+    found = [LeaseRow(r[0], r[1], r[2], r[3], _from_micros(r[4]), r[5]) for r in rows]
+    found.sort(key=lambda row: (row.sequence, row.state == "released"))
+    return Leases((top and top[0]) or 0, {row.key: row for row in found})
 
 
 def utc_now() -> datetime:
@@ -223,27 +289,54 @@ def utc_now() -> datetime:
 
 
 def holder_name() -> str:
-    """``machine/pid/start`` of this process."""
-    return f"{socket.gethostname()}/{os.getpid()}/{_start_ticks(os.getpid())}"
+    """``place/pid/start`` of this process."""
+    return f"{_place()}/{os.getpid()}/{_start_ticks(os.getpid()) or 'unknown'}"
 
 
-def _next(last_sequence: int, now: datetime) -> int:
-    return max(last_sequence + 1, int(now.timestamp() * 1000))
+def _from_micros(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros / 1e6, UTC)
+
+
+def _place() -> str:
+    """Host, and the only processes among which this one's pid means anything."""
+    return f"{socket.gethostname()}~{_pid_space()}"
+
+
+def _pid_space() -> str:
+    """Identity of this boot and pid namespace; empty if ``/proc`` doesn't tell.
+
+    Containers may share a host's name, and a restarted one its name and pids.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        namespace = Path("/proc/self/ns/pid").readlink()
+        is_own = str(Path("/proc/self").readlink()) == str(os.getpid())
+    except OSError:
+        return ""
+    # A /proc mounted from an outer namespace counts its pids, not ours.
+    return hashlib.sha256(f"{boot}{namespace}".encode()).hexdigest()[:12] if is_own else ""
 
 
 def _is_dead_here(holder: str) -> bool:
-    """Whether the holder was a process of this machine that is gone."""
-    machine, _, rest = holder.partition("/")
-    pid, _, start = rest.partition("/")
-    if machine != socket.gethostname() or not pid.isdigit():
+    """Whether the holder was a process of this pid namespace that is certainly gone."""
+    place, _, process = holder.partition("/")
+    pid, _, start = process.partition("/")
+    if not _pid_space() or place != _place() or not (pid.isdigit() and start.isdigit()):
         return False
-    return _start_ticks(int(pid)) != start
+    try:
+        os.kill(int(pid), 0)  # only asks; unlike /proc it sees processes that hidepid hides
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        log.debug("process %s belongs to another user", pid)
+    # A reused pid has another start.
+    return (_start_ticks(int(pid)) or start) != start
 
 
-def _start_ticks(pid: int) -> str:
-    """Start time of a process in clock ticks since boot, so that a reused pid is told apart."""
+def _start_ticks(pid: int) -> str | None:
+    """Start time of a process in clock ticks since boot; ``None`` if it can't be read."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return "gone" if Path("/proc/self/stat").exists() else "unknown"
+    except OSError:
+        return None
     return stat.rpartition(")")[2].split()[19]

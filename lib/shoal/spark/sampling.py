@@ -1,7 +1,7 @@
 """Samples that don't depend on partitioning: by hash of the entity, never by chance."""
 
 import pandas as pd
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 _BUCKETS = 1_000_000
@@ -16,8 +16,22 @@ def hash_sample(rows: DataFrame, *, max_rows: int) -> pd.DataFrame:
     depend on how they were partitioned.
     """
     total = rows.count()
-    bucket = F.pmod(F.xxhash64("entity_id"), F.lit(_BUCKETS))
     if total > max_rows:
-        rows = rows.where(bucket < int(_BUCKETS * max_rows / total))
+        rows = rows.where(_bucket() < int(_BUCKETS * max_rows / total))
     collected = rows.toPandas()
     return collected.sort_values(["entity_id", "event_date"], ignore_index=True)
+
+
+def bound_groups(rows: DataFrame, group: str, *, max_rows: int) -> DataFrame:
+    """At most about ``max_rows`` rows of each group: all rows of its entities of smallest hash.
+
+    What `hash_sample` does for one group, before the rows of a group meet in one task.
+    """
+    sizes = rows.groupBy(group).agg(F.count(F.lit(1)).alias("group_rows"))
+    bounded = rows.join(F.broadcast(sizes), group, how="inner")
+    share = F.floor(F.lit(_BUCKETS * max_rows) / F.col("group_rows"))
+    return bounded.where(_bucket() < share).select(*rows.columns)
+
+
+def _bucket() -> Column:
+    return F.pmod(F.xxhash64("entity_id"), F.lit(_BUCKETS))

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pyspark
+from pyspark import SparkConf
 from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
 
@@ -47,26 +48,20 @@ def start_session(settings: Settings, *, name: str = "shoal") -> SparkSession:
     and Shoal's meaning need (extensions, catalog, UTC).
     """
     is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    own = settings.spark
     builder = SparkSession.builder.appName(name)
-    options = dict(_ALWAYS)
-    if not is_submitted:
+    options = dict(own.conf)
+    if own.shuffle_partitions:
+        options["spark.sql.shuffle.partitions"] = str(own.shuffle_partitions)
+    if is_submitted:
+        given = SparkConf()
+        options = {key: value for key, value in options.items() if not given.contains(key)}
+    else:
         _prepare_environment()
-        master = settings.spark.master or "local[*]"
+        master = own.master or "local[*]"
         builder = builder.master(master)
-        if master.startswith("local"):
-            options = {**_LOCAL, **options}
-        if settings.spark.driver_memory:
-            options["spark.driver.memory"] = settings.spark.driver_memory
-        if settings.storage.path is not None:
-            # Spark makes this folder whether it is used or not; else it lies in the working one.
-            options["spark.sql.warehouse.dir"] = f"{settings.storage.path}/.spark"
-        options.update(_delta_jars())
-        options["spark.driver.extraJavaOptions"] = (
-            f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} -XX:+UseParallelGC"
-        )
-    if settings.spark.shuffle_partitions:
-        options["spark.sql.shuffle.partitions"] = str(settings.spark.shuffle_partitions)
-    for key, value in {**settings.spark.conf, **options}.items():
+        options = {**_defaults(settings, master), **options, **_delta_jars()}
+    for key, value in {**options, **_ALWAYS}.items():
         builder = builder.config(key, value)
     for query_logger in _QUERY_LOGGERS:
         # It prints an analysis error with its whole stack before raising it; raising is enough.
@@ -75,6 +70,20 @@ def start_session(settings: Settings, *, name: str = "shoal") -> SparkSession:
     if not is_submitted:
         session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def _defaults(settings: Settings, master: str) -> dict[str, str]:
+    """What a session of Shoal's own starts with, before ``spark.conf`` of the configuration."""
+    options = dict(_LOCAL) if master.startswith("local") else {}
+    options["spark.driver.extraJavaOptions"] = (
+        f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} -XX:+UseParallelGC"
+    )
+    if settings.spark.driver_memory:
+        options["spark.driver.memory"] = settings.spark.driver_memory
+    if settings.storage.path is not None:
+        # Spark makes this folder whether it is used or not; else it lies in the working one.
+        options["spark.sql.warehouse.dir"] = f"{settings.storage.path}/.spark"
+    return options
 
 
 def _prepare_environment() -> None:

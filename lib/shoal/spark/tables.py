@@ -1,14 +1,15 @@
 """Delta tables: made from contracts, read conformed, written whole days at a time."""
 
 import logging
-import os
 import random
+import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
+from pathlib import Path
 
 from delta import exceptions as delta_errors
 from pyspark.errors import PySparkException
@@ -23,6 +24,14 @@ from shoal.errors import ContractError, TryAgainError
 log = logging.getLogger(__name__)
 
 VERSION_PROPERTY = "shoal.contractVersion"
+_MISSING = {
+    "TABLE_OR_VIEW_NOT_FOUND",
+    "SCHEMA_NOT_FOUND",
+    "DELTA_TABLE_NOT_FOUND",
+    "DELTA_MISSING_DELTA_TABLE",
+    "DELTA_PATH_DOES_NOT_EXIST",
+    "DELTA_TABLE_ONLY_OPERATION",
+}
 _ATTEMPTS = 6
 _AT_ONCE = 6
 
@@ -47,11 +56,13 @@ class Warehouse:
     spark : SparkSession
     path : folder of path tables, or ``None``
     schema : ``catalog.schema`` of catalog tables, or ``None``
+    guard : asked before every commit of data; raises where this run may no longer write
     """
 
     spark: SparkSession
     path: str | None = None
     schema: str | None = None
+    guard: Callable[[], None] | None = None
     _checked: set[str] = field(default_factory=set)
 
     def identifier(self, table: Table) -> str:
@@ -108,7 +119,7 @@ class Warehouse:
 
     def delete_where(self, table: Table, condition: str) -> None:
         """Delete the rows that meet ``condition``, made of literals of Shoal's own."""
-        self.check(table)
+        self._before_commit(table)
         statement = f"DELETE FROM {self.identifier(table)} WHERE {condition}"  # noqa: S608
         retry_conflicts(lambda: self.spark.sql(statement), what=table.name)
 
@@ -148,6 +159,12 @@ class Warehouse:
             raise
         return int(rows[0][1]) if rows and str(rows[0][1]).isdigit() else 0
 
+    def _before_commit(self, table: Table) -> None:
+        self.check(table)
+        # The log of attempts is written whatever became of the lease.
+        if self.guard is not None and not table.is_log:
+            self.guard()
+
     def _load(self, table: Table) -> DataFrame:
         if self.path is not None:
             return self.spark.read.format("delta").load(self.location(table))
@@ -156,7 +173,7 @@ class Warehouse:
     def _write(
         self, frame: DataFrame, table: Table, options: dict[str, str], *, is_retried: bool = True
     ) -> None:
-        self.check(table)
+        self._before_commit(table)
         conformed = conform(frame, table)
         mode = "overwrite" if "replaceWhere" in options else "append"
 
@@ -177,9 +194,10 @@ def open_warehouse(spark: SparkSession, settings: Settings) -> Warehouse:
     """Return the warehouse that a configuration names."""
     storage = settings.storage
     if storage.path is not None:
+        has_scheme = re.match("[a-z][a-z0-9+.-]*:", storage.path) is not None
         # Spark takes delta.`a/b` for a table only if the path is absolute.
-        is_local = "://" not in storage.path
-        return Warehouse(spark, path=os.path.abspath(storage.path) if is_local else storage.path)
+        path = storage.path if has_scheme else str(Path(storage.path).absolute())
+        return Warehouse(spark, path=path)
     name = storage.schema_name or ""
     return Warehouse(spark, schema=f"{storage.catalog}.{name}" if storage.catalog else name)
 
@@ -198,6 +216,9 @@ def apply_contracts(
     ContractError
         If a table is newer than this Shoal, or differs in ways that only ever growing forbids.
     """
+    if warehouse.schema is not None:
+        names = ".".join(quote_identifier(part) for part in warehouse.schema.split("."))
+        warehouse.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {names}")
     # Tables are independent and each waits mostly on its log: side by side is 3 times as fast.
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         return list(zip(tables, pool.map(partial(_apply_one, warehouse), tables), strict=True))
@@ -302,8 +323,7 @@ def quote_literal(value: str | date) -> str:
 
 def is_missing_table(error: PySparkException) -> bool:
     """Whether an error says that a table is not there."""
-    condition = error.getCondition() or ""
-    return "NOT_FOUND" in condition or "DELTA_MISSING" in condition or "DELTA_TABLE" in condition
+    return (error.getCondition() or "") in _MISSING
 
 
 def retry_conflicts(commit: Callable[[], object], *, what: str) -> None:
@@ -327,8 +347,3 @@ def retry_conflicts(commit: Callable[[], object], *, what: str) -> None:
             log.info("table %s: another writer came first, trying again", what)
             # Jitter only spaces the attempts; no result depends on it.
             time.sleep(0.5 * 2**attempt + random.random())
-
-
-def quoted_days(days: Iterable[date]) -> str:
-    """``DATE '…', DATE '…'`` for an IN list."""
-    return ", ".join(quote_literal(day) for day in sorted(days))

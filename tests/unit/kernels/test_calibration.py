@@ -11,9 +11,9 @@ from shoal.errors import ConfigError, DataError
 from shoal.kernels.calibration import (
     TailReference,
     combine,
-    cross_fit_reference_scores,
     entity_folds,
     fit_tail,
+    fold_of_rows,
     leave_one_out_log_p,
     log_p_values,
 )
@@ -152,38 +152,39 @@ def test_no_scores_get_no_p_values():
 
 def test_folds_keep_entities_whole_and_do_not_depend_on_row_order():
     groups = np.array([f"host-{i % 23}" for i in range(200)])
-    folds = entity_folds(groups, 5)
-    assert set(folds.tolist()) == {0, 1, 2, 3, 4}
-    assert all(len(set(folds[groups == group])) == 1 for group in set(groups))
+    fold_of = entity_folds(groups, 5)
+    assert set(fold_of.values()) == {0, 1, 2, 3, 4}
+    assert set(fold_of) == set(groups.tolist())
     order = np.random.default_rng(0).permutation(200)
-    assert (entity_folds(groups[order], 5) == folds[order]).all()
-    assert set(entity_folds([1, 1, 2, 3], 5).tolist()) == {0, 1, 2}
+    assert entity_folds(groups[order], 5) == fold_of
+    assert set(entity_folds([1, 1, 2, 3], 5).values()) == {0, 1, 2}
+    assert fold_of_rows(groups, fold_of, 5).tolist() == [fold_of[group] for group in groups]
 
 
 def test_folds_are_the_same_in_every_process():
     # Pinned: a salted hash would pass every other test and still change between runs.
-    assert entity_folds(["alpha", "beta", "gamma", "delta"], 2).tolist() == [1, 1, 0, 0]
+    fold_of = entity_folds(["alpha", "beta", "gamma", "delta"], 2)
+    assert fold_of == {"alpha": 1, "beta": 1, "gamma": 0, "delta": 0}
+    unseen = [f"unseen-{i}" for i in range(6)]
+    assert fold_of_rows(unseen, fold_of, 5).tolist() == [2, 0, 4, 0, 3, 4]
 
 
-def test_cross_fitting_never_scores_an_entity_by_itself():
-    groups = np.repeat(np.arange(7), 3)
-    X = groups[:, np.newaxis].astype(float)
-    seen = cross_fit_reference_scores(
-        X, groups, lambda train: lambda rows: np.isin(rows[:, 0], train[:, 0]), n_folds=3
-    )
-    assert (seen == 0.0).all()
+def test_entities_without_a_fold_are_dealt_out_evenly():
+    fold_of = entity_folds(["alpha", "beta"], 2)
+    unseen = fold_of_rows([f"host-{i}" for i in range(1000)], fold_of, 5)
+    sizes = np.bincount(unseen, minlength=5)
+    assert sizes.min() > 150
+    assert fold_of_rows(["alpha", "host-7"], fold_of, 5).tolist() == [
+        fold_of["alpha"],
+        int(unseen[7]),
+    ]
 
 
-def test_cross_fitting_needs_two_entities_two_folds_and_a_group_a_row():
-    def fit(train):
-        return lambda rows: np.zeros(len(rows))
-
+def test_folds_need_two_entities_and_two_folds():
     with pytest.raises(DataError, match="two entities, got 1"):
-        cross_fit_reference_scores(np.zeros((3, 1)), ["a"] * 3, fit)
+        entity_folds(["a"] * 3, 5)
     with pytest.raises(ConfigError, match="n_folds"):
-        cross_fit_reference_scores(np.zeros((3, 1)), ["a", "b", "c"], fit, n_folds=1)
-    with pytest.raises(DataError, match=r"groups must have shape \(3,\)"):
-        cross_fit_reference_scores(np.zeros((3, 1)), ["a", "b"], fit)
+        entity_folds(["a", "b", "c"], 1)
 
 
 def test_cross_fitted_p_values_are_calibrated_where_in_sample_ones_are_not():
@@ -200,10 +201,11 @@ def test_cross_fitted_p_values_are_calibrated_where_in_sample_ones_are_not():
 
     X, fresh = draw(1000), draw(5000)
     scorer = fit(X)
-    references = {
-        "in_sample": fit_tail(scorer(X)),
-        "cross_fitted": fit_tail(cross_fit_reference_scores(X, np.arange(1000), fit)),
-    }
+    folds = fold_of_rows(np.arange(1000), entity_folds(np.arange(1000), 5), 5)
+    cross_fitted = np.empty(1000)
+    for fold in range(5):
+        cross_fitted[folds == fold] = fit(X[folds != fold])(X[folds == fold])
+    references = {"in_sample": fit_tail(scorer(X)), "cross_fitted": fit_tail(cross_fitted)}
     share = {
         name: (log_p_values(scorer(fresh), reference)[0] <= np.log(0.01)).mean()
         for name, reference in references.items()

@@ -5,8 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import multivariate_normal
-from sklearn.metrics import roc_auc_score
 
 from shoal.errors import ConfigError, DataError
 from shoal.kernels.mixture import fit_mixture
@@ -128,68 +126,39 @@ def test_components_are_orthonormal_few_enough_and_explain_enough():
     assert len(fit(values, explained_variance=0.01).pca_components) == 2
 
 
-def test_residual_variance_is_recovered_and_gives_the_density_of_ppca():
-    rng = np.random.default_rng(7)
-    loading = np.linalg.qr(rng.normal(size=(10, 2)))[0] * 5.0
-    noisy = rng.normal(size=(20_000, 2)) @ loading.T + 0.3 * rng.normal(size=(20_000, 10))
-    prepared = Preparation(
-        tuple(names(10)), np.zeros(10, bool), np.zeros(10), np.ones(10), *pca_of(noisy)
-    )
-    assert prepared.residual_variance == pytest.approx(0.09, rel=0.05)
-    rows = noisy[:5]
-    kept = multivariate_normal(np.zeros(2), np.cov(prepared.project(noisy).T))
-    components = prepared.pca_components
-    whole = components.T @ np.cov(prepared.project(noisy).T) @ components
-    whole += prepared.residual_variance * (np.eye(10) - components.T @ components)
-    np.testing.assert_allclose(
-        kept.logpdf(prepared.project(rows)) + prepared.residual_log_density(rows),
-        multivariate_normal(prepared.pca_mean, whole).logpdf(rows),
-        rtol=1e-9,
-    )
+def test_features_in_small_units_are_seen():
+    rng = np.random.default_rng(22)
+    values = np.column_stack([rng.normal(size=(500, 3)), rng.normal(2e-6, 2e-8, 500)])
+    prepared = fit(values, is_count=[False] * 4)
+    assert prepared.scale[3] == pytest.approx(0.05 * 2e-6, rel=0.05)
+    odd = prepared.standardize(np.array([[0.0, 0.0, 0.0, 4e-6]]))
+    assert odd[0, 3] == pytest.approx(20.0, rel=0.05)
+    # The floor of features of size 1 and more is as it was, and a constant zero has that one.
+    assert fit(np.full((50, 1), 7.0), is_count=[False]).scale == 0.05
+    assert fit(np.zeros((50, 1)), is_count=[False]).scale == 0.05
 
 
-def pca_of(rows):
-    prepared = fit(rows, explained_variance=0.9, scale_floor=1e3)  # floor: a common scale
-    return np.mean(rows, axis=0), prepared.pca_components, prepared_noise(rows, prepared)
+def test_a_form_handed_over_is_kept():
+    rng = np.random.default_rng(23)
+    heavy = np.exp(rng.normal(3, 1.5, (400, 1)))
+    values = np.column_stack([heavy, rng.normal(size=(400, 3)) @ rng.normal(size=(3, 9))])
+    whole = fit(values, explained_variance=0.8)
+    calm = values[values[:, 0] < np.quantile(values[:, 0], 0.5)][:40]
+    own, part = fit(calm, explained_variance=0.99), fit(calm, form=whole.form)
+    assert whole.form.is_logged[0]
+    assert not own.form.is_logged[0]
+    assert part.form.is_logged.tolist() == whole.form.is_logged.tolist()
+    assert part.pca_components.shape == whole.pca_components.shape != own.pca_components.shape
+    assert part.residual_dimensions == whole.residual_dimensions
+    assert (part.center != whole.center).any()
 
 
-def prepared_noise(rows, prepared):
-    centered = rows - rows.mean(axis=0)
-    discarded = centered - centered @ prepared.pca_components.T @ prepared.pca_components
-    return float((discarded**2).sum(axis=1).mean() / 8)
-
-
-def test_residual_is_zero_when_nothing_is_discarded():
-    values = np.random.default_rng(8).normal(size=(50, 2))
+def test_projecting_winsorised_rows_holds_them_in_standard_units():
+    values = np.random.default_rng(24).normal(size=(100, 3))
+    values[0] = 1e6
     prepared = fit(values)
-    standardized = prepared.standardize(values)
-    assert prepared.residual_variance == 0.0
-    assert (prepared.residual_distance(standardized) == 0.0).all()
-    assert (prepared.residual_log_density(standardized) == 0.0).all()
-    np.testing.assert_allclose(
-        prepared.reconstruct(prepared.project(standardized)), standardized, atol=1e-12
-    )
-
-
-def test_residual_sees_what_pca_hides():
-    """Field notes: AUROC 0.47 in PCA space, 0.97 with the residual."""
-    rng = np.random.default_rng(9)
-    loading, noise = rng.normal(size=(8, 40)), 0.5
-
-    def draw(n):
-        return rng.normal(size=(n, 8)) @ loading + noise * rng.normal(size=(n, 40))
-
-    clean, test = draw(2000), draw(1000)
-    odd = np.arange(1000) < 100
-    test[odd, rng.integers(0, 40, 100)] += 8 * noise
-    prepared = fit(clean, explained_variance=0.95)
-    mixture = fit_mixture(prepared.project(prepared.standardize(clean)), n_components=2).mixture
-    standardized = prepared.standardize(test)
-    alone = -mixture.log_density(prepared.project(standardized))
-    both = alone - prepared.residual_log_density(standardized)
-    assert len(prepared.pca_components) < 40
-    assert roc_auc_score(odd, alone) < 0.8
-    assert roc_auc_score(odd, both) >= 0.95
+    expected = prepared.project(winsorize(prepared.standardize(values), 4.0))
+    assert (prepared.project_winsorized(values, 4.0) == expected).all()
 
 
 def test_row_order_does_not_matter():
@@ -227,6 +196,7 @@ def test_arrays_alone_score_the_same():
         feature_names=prepared.feature_names,
         is_logged=np.asarray(prepared.is_logged.tolist()),
         residual_variance=prepared.residual_variance,
+        residual_dimensions=prepared.residual_dimensions,
         **{k: np.asarray(v.tolist()) for k, v in stored.items()},
     )
     before, after = prepared.standardize(values), again.standardize(values)
@@ -245,6 +215,7 @@ def test_to_native_undoes_standardize(values):
         np.zeros(3),
         np.eye(3),
         0.0,
+        0,
     )
     back = prepared.to_native(prepared.standardize(values))
     np.testing.assert_allclose(back, values, rtol=1e-8, atol=1e-8)

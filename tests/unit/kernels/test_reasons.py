@@ -8,12 +8,7 @@ from hypothesis import strategies as st
 from shoal.errors import ConfigError, DataError
 from shoal.kernels.mixture import fit_mixture
 from shoal.kernels.preparation import fit_preparation
-from shoal.kernels.reasons import (
-    conditional_expectation,
-    implied_gaussian,
-    leave_one_out_terms,
-    rank_reasons,
-)
+from shoal.kernels.reasons import implied_gaussian, rank_reasons
 
 
 def distance(z, mean, covariance):
@@ -27,27 +22,29 @@ def random_gaussian(seed, d=6):
 
 
 @given(st.integers(0, 10_000))
-def test_term_is_the_exact_drop_when_a_feature_is_as_expected(seed):
+def test_contribution_is_the_exact_drop_when_a_feature_is_as_expected(seed):
     z, mean, covariance = random_gaussian(seed)
-    terms = leave_one_out_terms(z, mean, covariance)
-    expected = conditional_expectation(z, mean, covariance)
     before = distance(z, mean, covariance)
-    for j in range(len(z)):
+    reasons = rank_reasons(z, mean, covariance, top=len(z))
+    assert sorted(reason.index for reason in reasons) == list(range(len(z)))
+    for reason in reasons:
+        j = reason.index
         moved = z.copy()
-        moved[j] = expected[j]
+        moved[j] = reason.expected_standardized
         drop = before - distance(moved, mean, covariance)
-        assert drop == pytest.approx(terms[j], rel=1e-6, abs=1e-6 * before)
+        assert drop == pytest.approx(reason.contribution, rel=1e-6, abs=1e-6 * before)
         # It is the best that feature could do: a little either way is farther.
         for step in (-0.1, 0.1):
             nudged = moved.copy()
             nudged[j] += step
-            assert distance(nudged, mean, covariance) > before - terms[j] - 1e-9 * before
+            assert distance(nudged, mean, covariance) > before - drop - 1e-9 * before
 
 
-def test_conditional_expectation_is_the_regression_on_the_others():
+def test_expectation_is_the_regression_on_the_others():
     covariance = np.array([[4.0, 1.0], [1.0, 2.0]])
-    expected = conditional_expectation([5.0, 3.0], np.array([1.0, 1.0]), covariance)
-    np.testing.assert_allclose(expected, (1.0 + 0.5 * 2.0, 1.0 + 0.25 * 4.0))
+    reasons = rank_reasons([5.0, 3.0], np.array([1.0, 1.0]), covariance)
+    expected = {reason.index: reason.expected_standardized for reason in reasons}
+    assert expected == pytest.approx({0: 1.0 + 0.5 * 2.0, 1: 1.0 + 0.25 * 4.0})
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
@@ -65,16 +62,14 @@ def test_planted_feature_comes_first_under_strong_correlation(sign):
     assert naive_first / 300 < 0.9  # the size of the value alone would mislead
 
 
-def test_reasons_are_the_top_terms_in_order_and_ties_go_by_column():
+def test_reasons_come_strongest_first_and_ties_go_by_column():
     z, mean, covariance = random_gaussian(1)
-    terms = leave_one_out_terms(z, mean, covariance)
-    expected = conditional_expectation(z, mean, covariance)
-    reasons = rank_reasons(z, mean, covariance, top=3)
-    assert [reason.index for reason in reasons] == np.argsort(-terms)[:3].tolist()
-    for reason in reasons:
-        assert reason.contribution == pytest.approx(terms[reason.index])
-        assert reason.expected_standardized == pytest.approx(expected[reason.index])
-        assert (reason.direction == "high") == (z[reason.index] > expected[reason.index])
+    every = rank_reasons(z, mean, covariance, top=len(z))
+    contributions = [reason.contribution for reason in every]
+    assert contributions == sorted(contributions, reverse=True)
+    assert rank_reasons(z, mean, covariance, top=3) == every[:3]
+    for reason in every:
+        assert (reason.direction == "high") == (z[reason.index] > reason.expected_standardized)
     tied = rank_reasons(np.array([2.0, -2.0, 2.0]), np.zeros(3), np.eye(3), top=9)
     assert [reason.index for reason in tied] == [0, 1, 2]
     assert [reason.direction for reason in tied] == ["high", "low", "high"]
@@ -122,7 +117,7 @@ def test_unusable_input_is_refused():
     with pytest.raises(DataError, match="same features"):
         rank_reasons(np.zeros(3), zero, eye)
     with pytest.raises(DataError, match="must be finite"):
-        leave_one_out_terms([np.nan, 0.0], zero, eye)
+        rank_reasons([np.nan, 0.0], zero, eye)
     with pytest.raises(ConfigError, match="top"):
         rank_reasons(zero, zero, eye, top=0)
     prepared = fit_preparation(np.eye(3), feature_names=list("abc"))

@@ -1,0 +1,207 @@
+"""Why a line is on the list: its reasons in the units of the log, and who shares them."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from shoal.contracts.features import FEATURE_BY_NAME, NOVEL_DIMENSIONS, Feature
+from shoal.kernels.peer_model import explain_row
+from shoal.models.listing import Entity
+from shoal.models.peer_models import PeerModel, PeerModels
+from shoal.models.vectors import BUILTIN
+
+_ENTITY = ["entity_type", "entity_id"]
+_PEERS = ["entity_type", "slice"]
+_SHARING = "question int, peers_sharing bigint, peers bigint"
+
+
+@dataclass(frozen=True)
+class PeerQuestion:
+    """How many peers of an entity are at least as far out in one feature.
+
+    Attributes
+    ----------
+    column : place of the feature in ``features``
+    """
+
+    entity_type: str
+    slice: str
+    entity_id: str
+    column: int
+    bound: float
+    is_high: bool
+
+
+def add_reasons(
+    lines: Sequence[dict[str, Any]],
+    entity_days: DataFrame,
+    scores: DataFrame,
+    models: PeerModels,
+    *,
+    top: int,
+) -> list[dict[str, Any]]:
+    """Add ``reasons`` and ``novelty`` to scored entities, such as the lines of a list.
+
+    Parameters
+    ----------
+    entity_days : the night's features with ``features`` in the model's order
+    scores : rows of ``entity_scores`` of the night; who is not in them is nobody's peer
+    top : most reasons a line
+    """
+    if not lines:
+        return []
+    vectors = _vectors_of(lines, entity_days)
+    questions: list[PeerQuestion] = []
+    explained = []
+    for line in lines:
+        vector, novelty = vectors[line["entity_type"], line["entity_id"]]
+        model = models.find(line["entity_type"], line["slice"])
+        reasons = reasons_of(model, vector, top) if model else []
+        explained.append({**line, "novelty": novelty, "reasons": reasons})
+        questions += [_question(line, model, reason) for reason in reasons if model]
+    counts = iter(_count_sharing(questions, entity_days, scores))
+    return [
+        {**line, "reasons": [{**reason, **next(counts)} for reason in line["reasons"]]}
+        for line in explained
+    ]
+
+
+def _vectors_of(
+    lines: Sequence[Mapping[str, Any]], entity_days: DataFrame
+) -> dict[Entity, tuple[NDArray[np.float64], int]]:
+    keys = entity_days.sparkSession.createDataFrame(
+        [(line["entity_type"], line["entity_id"]) for line in lines],
+        "entity_type string, entity_id string",
+    )
+    counted = [F.coalesce(F.col(f"new_{name}_count"), F.lit(0)) for name in NOVEL_DIMENSIONS]
+    rows = (
+        entity_days.join(F.broadcast(keys), _ENTITY, how="left_semi")
+        .select(*_ENTITY, "features", sum(counted, F.lit(0)).alias("novelty"))
+        .collect()
+    )
+    return {(r[0], r[1]): (np.asarray(r[2], dtype=float), int(r[3])) for r in rows}
+
+
+def reasons_of(model: PeerModel, vector: NDArray[np.float64], top: int) -> list[dict[str, Any]]:
+    """The strongest reasons of a native row ``(n_features,)``, but for the counts of peers."""
+    reasons, expected = explain_row(model.geometry, vector, top=top)
+    found = []
+    for reason in reasons:
+        name = model.feature_names[reason.index]
+        smallest, largest = _bounds(model, reason.index)
+        found.append(
+            {
+                "feature": name,
+                "value": float(vector[reason.index]),
+                "expected": min(max(float(expected[reason.index]), smallest), largest),
+                "unit": _unit(model, reason.index),
+                "contribution": float(reason.contribution),
+                "direction": reason.direction,
+            }
+        )
+    return found
+
+
+def _bounds(model: PeerModel, index: int) -> tuple[float, float]:
+    """Smallest and largest value that a feature can have.
+
+    The model's expectation is linear and knows none: −0.28 events. Of a ready feature table only
+    that is known which the model found, that a feature it logs is never negative.
+    """
+    if feature := _built_in(model, index):
+        return feature.bounds
+    is_logged = bool(model.geometry.preparation.is_logged[index])
+    return (0.0 if is_logged else -math.inf, math.inf)
+
+
+def _unit(model: PeerModel, index: int) -> str:
+    feature = _built_in(model, index)
+    return feature.unit if feature else ""
+
+
+def _built_in(model: PeerModel, index: int) -> Feature | None:
+    name = model.feature_names[index]
+    return FEATURE_BY_NAME.get(name) if model.feature_set == BUILTIN else None
+
+
+def _question(line: Mapping[str, Any], model: PeerModel, reason: Mapping[str, Any]) -> PeerQuestion:
+    return PeerQuestion(
+        line["entity_type"],
+        line["slice"],
+        line["entity_id"],
+        model.feature_names.index(reason["feature"]),
+        reason["value"],
+        reason["direction"] == "high",
+    )
+
+
+def _count_sharing(
+    questions: Sequence[PeerQuestion], entity_days: DataFrame, scores: DataFrame
+) -> list[dict[str, int]]:
+    """Answers in the order of the questions; see :func:`count_sharing`."""
+    if not questions:
+        return []
+
+    def count(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for batch in batches:
+            yield count_sharing(batch, questions)
+
+    asked = entity_days.sparkSession.createDataFrame(
+        sorted({(q.entity_type, q.slice) for q in questions}), "entity_type string, slice string"
+    )
+    rows = (
+        entity_days.join(F.broadcast(asked), _PEERS, how="left_semi")
+        .join(scores.select(*_ENTITY), _ENTITY, how="left_semi")
+        .select(*_ENTITY, "slice", "features")
+        .mapInPandas(count, _SHARING)
+        .groupBy("question")
+        .agg(F.sum("peers_sharing").alias("peers_sharing"), F.sum("peers").alias("peers"))
+        .collect()
+    )
+    found = {row["question"]: row for row in rows}
+    return [
+        {name: int(found[i][name]) if i in found else 0 for name in ("peers_sharing", "peers")}
+        for i in range(len(questions))
+    ]
+
+
+def count_sharing(batch: pd.DataFrame, questions: Sequence[PeerQuestion]) -> pd.DataFrame:
+    """Group function of the peer counts, without Spark: a batch's part of each answer.
+
+    Parameters
+    ----------
+    batch : ``entity_type``, ``entity_id``, ``slice`` and ``features`` of scored entities; peers
+        share type and slice, and none is its own
+
+    Returns
+    -------
+    ``question`` (its place), ``peers_sharing`` and ``peers`` with a value, for the questions that
+    the batch has peers to.
+    """
+    asked = pd.DataFrame([vars(question) for question in questions])
+    parts = [pd.DataFrame({"question": [], "peers_sharing": [], "peers": []})]
+    peers_of = dict(list(batch.groupby(_PEERS)))
+    for kind, group in asked.groupby(_PEERS):
+        if kind not in peers_of:
+            continue
+        peers = peers_of[kind]
+        rows = np.stack([np.asarray(row, dtype=float) for row in peers["features"]])
+        values = rows[:, group["column"].to_numpy()]
+        is_other = peers["entity_id"].to_numpy()[:, None] != group["entity_id"].to_numpy()[None, :]
+        bound = group["bound"].to_numpy()
+        # A comparison with NaN, a feature the peer doesn't have, is false either way.
+        is_beyond = np.where(group["is_high"].to_numpy(), values >= bound, values <= bound)
+        counts = {
+            "question": group.index,
+            "peers_sharing": (is_other & is_beyond).sum(axis=0),
+            "peers": (is_other & ~np.isnan(values)).sum(axis=0),
+        }
+        parts.append(pd.DataFrame(counts))
+    return pd.concat(parts, ignore_index=True).astype("int64")

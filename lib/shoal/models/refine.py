@@ -1,0 +1,149 @@
+"""Refining an entity type's global model per slice, each slice in its own task."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from shoal.contracts import MODELS
+from shoal.errors import DataError
+from shoal.kernels.peer_fit import (
+    CrossFit,
+    FitSettings,
+    build_references,
+    cross_fit_scores,
+    refine_slice,
+)
+from shoal.kernels.peer_model import PeerGeometry
+from shoal.models.peer_models import PARENT, geometry_columns, reference_columns
+from shoal.models.vectors import feature_matrix
+from shoal.spark.sampling import bound_groups
+
+Array = NDArray[np.float64]
+SLICE_COLUMNS = [
+    "slice",
+    "status",
+    "reason",
+    "weights",
+    "means",
+    "covariances",
+    "covariance_type",
+    "reference_density",
+    "reference_distance",
+    "reference_combined",
+    "calibration",
+    "reference_entities",
+    "reference_days",
+    "feature_median",
+    "cluster_sizes",
+    "distance_p95",
+    "log_likelihood",
+    "row_count",
+]
+
+
+def refine_slices(
+    rows: DataFrame,
+    geometry: PeerGeometry,
+    cross_fit: CrossFit,
+    *,
+    settings: FitSettings,
+    min_entities: int,
+    max_rows: int,
+) -> list[dict[str, Any]]:
+    """Refine every slice in its own task; a slice that fails keeps the global model.
+
+    Parameters
+    ----------
+    rows : entity × day with ``slice``, ``entity_id``, ``event_date`` and ``features``
+    min_entities : below this a slice calibrates on its parent and is not refined
+    max_rows : about as many rows of a slice take part, whole entities by their hash
+    """
+
+    def refine(group: pd.DataFrame) -> pd.DataFrame:
+        return refine_group(
+            group, geometry, cross_fit, settings=settings, min_entities=min_entities
+        )
+
+    wanted = rows.select("slice", "entity_id", "event_date", "features")
+    bounded = bound_groups(wanted, "slice", max_rows=max_rows)
+    refined = bounded.groupBy("slice").applyInPandas(refine, MODELS.subset(SLICE_COLUMNS))
+    return [row.asDict() for row in sorted(refined.collect(), key=lambda row: str(row["slice"]))]
+
+
+def refine_group(
+    group: pd.DataFrame,
+    geometry: PeerGeometry,
+    cross_fit: CrossFit,
+    *,
+    settings: FitSettings,
+    min_entities: int,
+) -> pd.DataFrame:
+    """Group function: the rows of one slice in, its row of ``models`` out."""
+    group = group.sort_values(["entity_id", "event_date"])
+    values = feature_matrix(group["features"])
+    groups = group["entity_id"].to_numpy(dtype=str)
+    try:
+        refinement = refine_slice(
+            values,
+            groups,
+            geometry=geometry,
+            cross_fit=cross_fit,
+            settings=settings,
+            min_entities=min_entities,
+        )
+        mixture, status, reason = refinement.mixture, refinement.status, refinement.reason
+        scores = refinement.scores
+    except (DataError, np.linalg.LinAlgError, ValueError) as error:
+        mixture, status, reason = None, "kept_global", f"refinement failed: {error}"
+        scores = cross_fit_scores(values, groups, cross_fit)
+    serving = replace(geometry, mixture=mixture) if mixture is not None else geometry
+    is_own = len(set(groups.tolist())) >= min_entities
+    columns = geometry_columns(serving)
+    row = {
+        "slice": group["slice"].iloc[0],
+        "status": status,
+        "reason": reason,
+        "calibration": "own" if is_own else PARENT,
+        **{name: columns[name] for name in ("weights", "means", "covariances", "covariance_type")},
+        **reference_columns(build_references(scores) if is_own else None),
+        **slice_facts(serving, values, groups, group["event_date"].to_numpy()),
+    }
+    return pd.DataFrame([row])[SLICE_COLUMNS]
+
+
+def adopt_parent(
+    slices: Sequence[Mapping[str, Any]], whole: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Slices calibrated on the global references say how much stands behind those."""
+    behind = {name: whole[name] for name in ("reference_entities", "reference_days")}
+    return [{**row, **(behind if row["calibration"] == PARENT else {})} for row in slices]
+
+
+def slice_facts(
+    geometry: PeerGeometry, values: Array, groups: NDArray[np.str_], days: NDArray[Any]
+) -> dict[str, Any]:
+    """Facts about the reference rows of a slice, for analysts who query ``models``."""
+    measures = geometry.measure(values)
+    clusters = range(len(geometry.centers))
+    distance = [measures.centroid_distance[measures.centroid_ids == c] for c in clusters]
+    with np.errstate(all="ignore"):
+        median = np.asarray(
+            [
+                np.median(col[np.isfinite(col)]) if np.isfinite(col).any() else np.nan
+                for col in values.T
+            ]
+        )
+    return {
+        "reference_entities": len(set(groups.tolist())),
+        "reference_days": len(set(days.tolist())),
+        "feature_median": median.tolist(),
+        "cluster_sizes": [len(d) / len(values) for d in distance],
+        "distance_p95": [float(np.quantile(d, 0.95)) if len(d) else None for d in distance],
+        "log_likelihood": float(measures.log_density.mean()),
+        "row_count": len(values),
+    }

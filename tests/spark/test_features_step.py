@@ -1,0 +1,233 @@
+"""Events → activity → features, on made events."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from shoal.contracts.entities import ENTITY_ACTIVITY, GAP_BINS, HOUR_SLOTS, LARGEST_SUM
+from shoal.contracts.events import EVENT_TABLES
+from shoal.features.activity import SiteHours, aggregate_activity
+from shoal.features.daily import aggregate_features, beacon_regularity
+from shoal.features.dimensions import gap_bin, joined, peer_network
+from shoal.features.slices import add_slice
+
+DAY = date(2024, 1, 1)
+HOUR_US = 3_600_000_000
+
+
+def events_of(spark: SparkSession, kind: str, rows: Sequence[dict[str, Any]]) -> DataFrame:
+    """Events of one kind; a row names what is not usual, ``s`` is its second of the day."""
+    usual = {"event_date": DAY, "host_name": "h", "user_name": "u", "user_domain": None}
+    filled = []
+    for number, row in enumerate(rows):
+        ts = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=row.get("s", number))
+        filled.append({"event_id": f"{number:04}", "event_ts": ts, **usual, **row})
+    table = EVENT_TABLES[kind]
+    values = [tuple(row.get(name) for name in table.column_names) for row in filled]
+    # Contracts forbid some nulls that are of no concern here.
+    schema = table.subset(table.column_names)
+    for field in schema.fields:
+        field.nullable = True
+    return spark.createDataFrame(values, schema)
+
+
+def activity_of(spark: SparkSession, kind: str, rows: Sequence[dict[str, Any]]) -> DataFrame:
+    events = {kind: events_of(spark, kind, rows)}
+    return aggregate_activity(events, entity_types=["host", "user", "source_address"])
+
+
+def row_of(activity: DataFrame, entity_type: str, dimension: str, value: str = "") -> Row:
+    is_wanted = (
+        (F.col("entity_type") == entity_type)
+        & (F.col("dimension") == dimension)
+        & (F.col("value") == value)
+    )
+    [row] = activity.where(is_wanted).collect()
+    return row
+
+
+def values_of(spark: SparkSession, rows: Sequence[tuple[Any, ...]], column: Column) -> list[Any]:
+    names = [f"c{i}" for i in range(len(rows[0]))]
+    return [row[0] for row in spark.createDataFrame(rows, names).select(column).collect()]
+
+
+@pytest.mark.parametrize(
+    ("hours", "count"), [(35 * 24, 1), (8, 10_000), (40 * 24, 3)], ids=["long", "many", "both"]
+)
+def test_long_durations_stop_at_the_largest_sum(
+    spark: SparkSession, hours: int, count: int
+) -> None:
+    one = [{"duration_us": hours * HOUR_US, "destination_ip": "10.0.0.1", "s": 5}]
+    many = events_of(spark, "network", one).withColumn(
+        "event_id",
+        F.explode(F.transform(F.sequence(F.lit(1), F.lit(count)), lambda i: i.cast("string"))),
+    )
+    activity = aggregate_activity({"network": many}, entity_types=["host"])
+    for dimension, value in (("total", ""), ("peer_address", "10.0.0.1")):
+        total = row_of(activity, "host", dimension, value)
+        squared_ms2 = count * (hours * HOUR_US // 1000) ** 2
+        assert total["event_count"] == total["timed_count"] == count
+        assert total["duration_us"] == count * hours * HOUR_US
+        assert total["duration_ms2"] == min(squared_ms2, LARGEST_SUM)
+
+
+def test_sizes_stop_at_the_largest_sum_in_any_order(spark: SparkSession) -> None:
+    huge = dict.fromkeys(("bytes_in", "bytes_out", "packets_in", "packets_out"), 2**62)
+    small = dict.fromkeys(huge, 1)
+    rows = [huge, small, huge, huge]
+    for ordered in (rows, rows[::-1]):
+        total = row_of(activity_of(spark, "network", ordered), "host", "total")
+        assert [total[n] for n in ("bytes_in", "bytes_out", "packets")] == [LARGEST_SUM] * 3
+
+
+def test_features_of_the_largest_sums_are_numbers(spark: SparkSession) -> None:
+    rows = [{"bytes_in": 2**62, "bytes_out": 2**62, "duration_us": 40 * 24 * HOUR_US}] * 2
+    activity = activity_of(spark, "network", rows)
+    past = spark.createDataFrame([], activity.schema)
+    [features] = (
+        aggregate_features(activity, past, rare_share=0.1, profile_terms=5)
+        .where("entity_type = 'host'")
+        .collect()
+    )
+    assert features["bytes_out_share"] == 0.5
+    assert features["bytes_out_sum"] == float(2**62)
+    assert math.isfinite(features["duration_sd_s"])
+
+
+def test_without_durations_their_mean_and_spread_are_unknown(spark: SparkSession) -> None:
+    activity = activity_of(spark, "network", [{"destination_ip": "10.0.0.1"}])
+    past = spark.createDataFrame([], activity.schema)
+    daily = aggregate_features(activity, past, rare_share=0.1, profile_terms=5)
+    found = daily.select("duration_mean_s", "duration_sd_s", "bytes_out_share").collect()
+    assert [tuple(row) for row in found] == [(None, None, None)] * 2
+
+
+def test_events_alike_are_counted_as_one_by_one(spark: SparkSession) -> None:
+    rows = [
+        {"process_name": "a.exe", "process_parent_name": "p", "process_command_line": "x y"},
+        {"process_name": "a.exe", "process_parent_name": "p"},
+        {"process_name": "a.exe", "process_parent_name": "q", "s": 7200},
+        {"process_name": "b.exe", "user_name": "other"},
+    ]
+    activity = activity_of(spark, "process", rows)
+    row = row_of(activity, "host", "program", "a.exe")
+    assert (row["event_count"], row["command_line_count"], row["command_line_length"]) == (3, 1, 3)
+    assert row["sample_event_ids"] == ["0000", "0002"]
+    assert row["hour_counts"] == [2, 0, 1] + [0] * (HOUR_SLOTS - 3)
+    assert row["gap_counts"] == []
+    assert (row["last_ts"] - row["first_ts"]).total_seconds() == 7200
+    [user] = activity.where("entity_id = 'u' AND dimension = 'total'").collect()
+    assert user["event_count"] == 3
+    assert row_of(activity, "host", "user", "other")["event_count"] == 1
+    assert set(activity.columns) == set(ENTITY_ACTIVITY.column_names) - {"run_id"}
+
+
+def test_gaps_are_those_to_one_peer(spark: SparkSession) -> None:
+    rows = [
+        {"destination_ip": "10.0.0.1", "s": 0},
+        {"destination_ip": "10.0.0.2", "s": 2},
+        {"destination_ip": "10.0.0.1", "s": 4, "process_name": "other.exe"},
+        {"destination_ip": "10.0.0.1", "s": 4},
+    ]
+    row = row_of(activity_of(spark, "network", rows), "host", "peer_address", "10.0.0.1")
+    counts = [0] * GAP_BINS
+    counts[0], counts[5] = 1, 1
+    assert row["gap_counts"] == counts
+    assert row["hour_counts"] == [3] + [0] * (HOUR_SLOTS - 1)
+
+
+def test_hours_are_the_sites_own(spark: SparkSession) -> None:
+    events = {"process": events_of(spark, "process", [{"host_name": "tk-1"}, {"host_name": "x"}])}
+    sites = [SiteHours("Asia/Tokyo", ("tk-",))]
+    activity = aggregate_activity(events, entity_types=["host"], sites=sites)
+    rows = activity.where("dimension = 'total'").collect()
+    assert {row["entity_id"]: row["hour_counts"].index(1) for row in rows} == {"tk-1": 9, "x": 0}
+
+
+def test_a_domain_without_a_user_is_nobody(spark: SparkSession) -> None:
+    rows = [
+        {"user_name": None, "user_domain": "corp"},
+        {"user_name": "", "user_domain": "corp"},
+        {"user_name": "u", "user_domain": "corp"},
+        {"user_name": "u", "user_domain": None},
+    ]
+    activity = activity_of(spark, "process", rows).where("entity_type = 'user'")
+    found = {row[0] for row in activity.select("entity_id").distinct().collect()}
+    assert found == {"corp\\u", "u"}
+
+
+def test_no_two_pairs_are_joined_to_one_value(spark: SparkSession) -> None:
+    parts = ["a", "b", "a>", ">b", "a\\", "\\>b", "\\", ">", "a\\>", ""]
+    pairs = [(left, right) for left in parts for right in parts]
+    found = values_of(spark, pairs, joined(F.col("c0"), F.col("c1")))
+    assert len(set(found)) == len(pairs)
+    assert found[pairs.index(("a", "b"))] == "a>b"
+    assert found[pairs.index(("a>", "b"))] == "a\\>>b"
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("10.1.2.3", "10.1.0.0/16"),
+        ("2001:db8:1::5", "2001:db8::/32"),
+        ("2001:db8::5", "2001:db8::/32"),
+        ("fe80::1", "fe80::/32"),
+        ("fe80::", "fe80::/32"),
+        ("fe80:0:1::", "fe80::/32"),
+        ("fe80:100::1", "fe80:100::/32"),
+        ("::1", "::/32"),
+    ],
+)
+def test_networks_of_addresses(spark: SparkSession, address: str, network: str) -> None:
+    assert values_of(spark, [(address,)], peer_network(F.col("c0"))) == [network]
+
+
+def test_bins_of_gaps_are_half_octaves(spark: SparkSession) -> None:
+    seconds = [0.0, 0.999, 1.0, 1.42, 2.0, 4.0, 1e9, None]
+    found = values_of(
+        spark, [(s,) for s in seconds], gap_bin((F.col("c0") * 1_000_000).cast("bigint"))
+    )
+    assert found == [0, 0, 1, 2, 3, 5, GAP_BINS - 1, None]
+
+
+def regularity(spark: SparkSession, gaps: dict[int, int], hours: int = HOUR_SLOTS) -> float:
+    gap_counts = [gaps.get(slot, 0) for slot in range(GAP_BINS)]
+    hour_counts = [int(slot < hours) for slot in range(HOUR_SLOTS)]
+    column = beacon_regularity(F.col("c0"), F.col("c1"))
+    return float(values_of(spark, [(gap_counts, hour_counts)], column)[0])
+
+
+def test_regularity_is_that_of_the_lasting_gaps(spark: SparkSession) -> None:
+    assert regularity(spark, {11: 30}) == pytest.approx(1.0)
+    assert regularity(spark, {11: 30}, hours=12) == pytest.approx(0.5)
+    # One bin of lasting gaps is as regular as can be, however many bursts lie between.
+    assert regularity(spark, {0: 30, 11: 30}) == pytest.approx(0.5)
+    even = dict.fromkeys(range(1, GAP_BINS), 10)
+    assert regularity(spark, even) == pytest.approx(0.0, abs=1e-12)
+    two = 1 - math.log(2) / math.log(GAP_BINS - 1)
+    assert regularity(spark, {0: 20, 3: 10, 9: 10}) == pytest.approx(two / 2)
+
+
+def test_bursts_alone_and_few_gaps_are_not_regular(spark: SparkSession) -> None:
+    assert regularity(spark, {0: 100}) == 0.0
+    assert regularity(spark, {11: 23}) == 0.0
+
+
+def test_labels_of_a_whole_fleet_are_not_sent_to_every_task(spark: SparkSession) -> None:
+    labels = spark.createDataFrame(
+        [("host", "h", "role", "web")],
+        "entity_type string, entity_id string, label string, value string",
+    )
+    days = spark.createDataFrame(
+        [("host", "h"), ("host", "g")], "entity_type string, entity_id string"
+    )
+    sliced = add_slice(days, labels, label="role", by_side=True, home_networks=["10.0.0.0/8"])
+    assert dict(sliced.select("entity_id", "slice").collect()) == {"h": "role=web", "g": "all"}
+    hints = sliced._jdf.queryExecution().analyzed().toString()
+    assert "ResolvedHint" not in hints
+    assert "broadcast" not in hints.lower()

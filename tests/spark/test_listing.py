@@ -1,0 +1,178 @@
+"""Who comes on the list, in which lane, and which peers share its reasons."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from tests.support.equality import same
+
+from shoal.kernels.reasons import Reason
+from shoal.models import reasons
+from shoal.models.listing import EarlierLine, ListPolicy, choose_lines
+from shoal.models.reasons import add_reasons
+from shoal.pipelines.context import Context
+from shoal.pipelines.people import explain_entity, list_outliers
+
+NIGHT = date(2024, 2, 1)
+SCORES = (
+    "event_date date, entity_type string, entity_id string, slice string, p_value double, "
+    "anomaly_score double, self_p_value double"
+)
+POLICY = ListPolicy(capacity=3, max_p_value=0.05)
+
+
+def scores_of(
+    spark: SparkSession, scores: Mapping[str, float], *, back: int = 0, self_p: float | None = 0.9
+) -> DataFrame:
+    """Scores of a night ``back`` nights ago by entity."""
+    day = NIGHT - timedelta(days=back)
+    rows = [(day, "host", name, "all", 10**-s, s, self_p) for name, s in scores.items()]
+    return spark.createDataFrame(rows, SCORES)
+
+
+def past_of(spark: SparkSession, scores: Mapping[str, float], nights: int) -> DataFrame:
+    frame = scores_of(spark, {})
+    for back in range(1, nights + 1):
+        frame = frame.unionAll(scores_of(spark, scores, back=back))
+    return frame
+
+
+def lanes(lines: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(line["entity_id"], line["lane"]) for line in lines]
+
+
+def test_the_standing_never_crowd_out_the_strays(spark: SparkSession) -> None:
+    standing = {f"standing{i}": 5.0 for i in range(10)}
+    strays = {f"stray{i}": 2.0 for i in range(5)}
+    tonight = scores_of(spark, standing | strays)
+    lines = choose_lines(tonight, past_of(spark, standing, 11), POLICY, {}, 100)
+    assert lanes(lines) == [
+        *((f"stray{i}", "stray") for i in range(3)),
+        *((f"standing{i}", "standing") for i in range(3)),
+    ]
+    assert [line["rank"] for line in lines] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("past_score", "nights", "self_p", "lane"),
+    [
+        (2.0, 5, 0.9, "standing"),
+        (2.0, 4, 0.9, "stray"),
+        (2.0, 5, 0.1, "stray"),
+        (2.0, 5, None, "stray"),
+        (1.0, 9, 0.9, "stray"),
+    ],
+    ids=["standing", "too few nights", "strange for itself", "no past of its own", "not strange"],
+)
+def test_who_stands(
+    spark: SparkSession, past_score: float, nights: int, self_p: float | None, lane: str
+) -> None:
+    past = past_of(spark, {"h": past_score}, nights)
+    tonight = scores_of(spark, {"h": 2.5}, self_p=self_p)
+    assert lanes(choose_lines(tonight, past, POLICY, {}, 1)) == [("h", lane)]
+
+
+def test_who_has_risen_since_its_newest_night_does_not_stand(spark: SparkSession) -> None:
+    past = past_of(spark, {"risen": 2.0, "same": 3.0}, 6)
+    # The one before the newest was higher; only the newest counts.
+    older = scores_of(spark, {"risen": 9.0, "same": 0.5}, back=7)
+    tonight = scores_of(spark, {"risen": 3.0, "same": 3.0})
+    lines = choose_lines(tonight, past.unionAll(older), POLICY, {}, 1)
+    assert lanes(lines) == [("risen", "stray"), ("same", "standing")]
+
+
+def test_what_the_last_list_knew_goes_on(spark: SparkSession) -> None:
+    earlier = {
+        ("host", "a"): EarlierLine(3, 2.0, "case-a"),
+        ("host", "b"): EarlierLine(1, 2.5, "case-b"),
+    }
+    tonight = scores_of(spark, {"a": 3.0, "b": 2.6, "c": 2.4})
+    lines = choose_lines(tonight, scores_of(spark, {}), POLICY, earlier, 50)
+    assert [(line["change"], line["days_in_row"]) for line in lines] == [
+        ("raised", 4), ("unchanged", 2), ("new", 1),
+    ]  # fmt: skip
+    assert [line["case_id"] for line in lines][:2] == ["case-a", "case-b"]
+    assert lines[0]["expected_by_chance"] == pytest.approx(50 * 10**-3.0)
+    assert not {"strange_nights", "last_score", "place"} & set(lines[0])
+
+
+def test_equal_scores_go_by_key_whatever_the_partitions(spark: SparkSession) -> None:
+    tonight = scores_of(spark, {"d": 2.0, "b": 2.0 + 1e-9, "c": 2.0 - 1e-9, "a": 2.0, "e": 0.1})
+    for n in (1, 3):
+        lines = choose_lines(tonight.repartition(n), scores_of(spark, {}), POLICY, {}, 5)
+        assert [line["entity_id"] for line in lines] == ["a", "b", "c"]
+
+
+@pytest.fixture
+def one_reason(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Models that give every row one reason: its first feature is high, 1 expected."""
+
+    def explain(_: Any, vector: Any, *, top: int) -> Any:
+        return [Reason(0, 4.0, 0.0, "high")][:top], np.ones(len(vector))
+
+    monkeypatch.setattr(reasons, "explain_row", explain)
+    model = SimpleNamespace(
+        feature_set="builtin", feature_names=("event_count", "auth_count"), geometry=None
+    )
+    return lambda kinds: SimpleNamespace(find=lambda kind, _: model if kind in kinds else None)
+
+
+def test_peers_are_those_scored_tonight_in_the_slice(
+    spark: SparkSession, one_reason: Callable[..., Any]
+) -> None:
+    days = [
+        ("host", "me", "x", [7.0, 1.0], 2),
+        ("host", "as-high", "x", [7.0, None], None),
+        ("host", "lower", "x", [6.0, 1.0], 1),
+        ("host", "unknown", "x", [None, 1.0], 1),
+        ("host", "unscored", "x", [9.0, 1.0], 1),
+        ("host", "nan", "x", [float("nan"), 1.0], 1),
+        ("host", "elsewhere", "y", [9.0, 1.0], 1),
+        ("user", "me", "x", [9.0], 1),
+    ]
+    novelty = ", ".join(f"new_{name}_count double" for name in reasons.NOVEL_DIMENSIONS)
+    schema = (
+        f"entity_type string, entity_id string, slice string, features array<double>, {novelty}"
+    )
+    entity_days = spark.createDataFrame(
+        [(*day[:4], day[4] and float(day[4]), *[None] * 5) for day in days], schema
+    ).repartition(3)
+    scores = entity_days.where("entity_id NOT IN ('unscored', 'nan')")
+    lines = [{"entity_type": k, "entity_id": "me", "slice": "x"} for k in ("user", "host")]
+    user, host = add_reasons(lines, entity_days, scores, one_reason({"host"}), top=3)
+    assert user["reasons"] == []
+    assert (host["novelty"], user["novelty"]) == (2, 1)
+    [reason] = host["reasons"]
+    assert (reason["peers_sharing"], reason["peers"]) == (1, 2)
+    assert (reason["feature"], reason["value"], reason["expected"]) == ("event_count", 7.0, 1.0)
+
+
+def test_without_peers_the_counts_are_zero(
+    spark: SparkSession, one_reason: Callable[..., Any]
+) -> None:
+    novelty = ", ".join(f"0.0D AS new_{name}_count" for name in reasons.NOVEL_DIMENSIONS)
+    alone = spark.sql(
+        f"SELECT 'host' AS entity_type, 'me' AS entity_id, 'x' AS slice, "
+        f"array(7.0D, 1.0D) AS features, {novelty}"
+    )
+    line = {"entity_type": "host", "entity_id": "me", "slice": "x"}
+    [found] = add_reasons([line], alone, alone, one_reason({"host"}), top=3)
+    assert (found["reasons"][0]["peers_sharing"], found["reasons"][0]["peers"]) == (0, 0)
+    assert add_reasons([], alone, alone, one_reason({"host"}), top=3) == []
+
+
+def test_an_entity_is_explained_as_it_was_listed(windows_nights: Context) -> None:
+    _, lines = list_outliers(windows_nights, None, limit=1)
+    [line] = lines
+    _, found = explain_entity(
+        windows_nights, line["entity_id"], line["event_date"], entity_type=line["entity_type"]
+    )
+    assert same(found["reasons"], line["reasons"], 1e-9)
+    assert line["reasons"]
+    for reason in found["reasons"]:
+        assert 0 <= reason["peers_sharing"] <= reason["peers"]
+        assert reason["peers"] > 0

@@ -1,0 +1,69 @@
+"""Peer models as rows and back; slices that are calibrated on their parent."""
+
+import numpy as np
+import pytest
+
+from shoal.errors import DataError
+from shoal.kernels.calibration import fit_tail
+from shoal.kernels.gaussians import Mixture
+from shoal.kernels.peer_model import PeerGeometry, References
+from shoal.kernels.preparation import fit_preparation
+from shoal.models.peer_models import PeerModels, geometry_columns, peer_model, reference_columns
+
+RNG = np.random.default_rng(0)
+VALUES = np.column_stack([RNG.normal(size=(200, 3)), RNG.normal(size=(200, 3)), np.ones(200)])
+
+
+def geometry():
+    preparation = fit_preparation(
+        VALUES, feature_names=[f"f{i}" for i in range(7)], explained_variance=0.5
+    )
+    q = len(preparation.pca_components)
+    mixture = Mixture(np.array([0.7, 0.3]), RNG.normal(size=(2, q)), np.ones(2), "spherical")
+    return PeerGeometry(preparation, mixture, mixture.means)
+
+
+def references():
+    return References(*(fit_tail(RNG.normal(size=50)) for _ in range(3)))
+
+
+def row(slice_name, calibration, found):
+    return {
+        "model_version": "host-1",
+        "entity_type": "host",
+        "slice": slice_name,
+        "feature_set": "builtin",
+        "calibration": calibration,
+        "reference_entities": 60,
+        "reference_days": 7,
+        **geometry_columns(geometry()),
+        **reference_columns(found),
+    }
+
+
+def test_a_row_scores_as_the_model_it_was_made_of():
+    made, found = geometry(), references()
+    model = peer_model(row("*", "own", found) | geometry_columns(made))
+    again, once = model.geometry.measure(VALUES), made.measure(VALUES)
+    np.testing.assert_allclose(again.log_density, once.log_density, rtol=1e-12)
+    log_p, _ = model.references.log_p(again.log_density, again.centroid_distance)
+    expected, _ = found.log_p(once.log_density, once.centroid_distance)
+    np.testing.assert_allclose(log_p, expected)
+
+
+def test_a_slice_calibrated_on_its_parent_stores_no_references_and_uses_the_parents():
+    small = row("role=dc", "parent", None)
+    assert [small[name] for name in reference_columns(None)] == [[], [], []]
+    rows = [small, row("*", "own", references()), row("role=web", "own", references())]
+    models = PeerModels.of([peer_model(r) for r in rows])
+    whole = models.find("host", "*")
+    assert models.find("host", "role=dc").references is whole.references
+    assert models.find("host", "role=web").references is not whole.references
+    assert models.find("host", "role=new") is whole
+    assert models.find("user", "role=dc") is None
+
+
+def test_a_slice_without_its_parent_says_what_is_missing():
+    models = PeerModels.of([peer_model(row("role=dc", "parent", None))])
+    with pytest.raises(DataError, match="slice role=dc: it is calibrated on the row of slice"):
+        _ = models.find("host", "role=dc").references

@@ -1,0 +1,90 @@
+"""The group function that refines one slice, and what small slices store."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shoal.kernels.peer_fit import FitSettings, fit_sample
+from shoal.models.refine import SLICE_COLUMNS, adopt_parent, refine_group
+
+SETTINGS = FitSettings(
+    n_components=2,
+    covariance_type="full",
+    n_clusters=2,
+    n_init=1,
+    reg_covar=1e-4,
+    tol=1e-3,
+    max_iter=50,
+    random_state=0,
+    winsorize_sd=8.0,
+    explained_variance=0.95,
+    max_pca_components=30,
+    n_folds=3,
+)
+N_ENTITIES, N_DAYS = 60, 3
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    values = np.random.default_rng(0).normal(size=(N_ENTITIES * N_DAYS, 3))
+    return fit_sample(
+        values,
+        group()["entity_id"].to_numpy(dtype=str),
+        feature_names=["a", "b", "c"],
+        is_count=np.zeros(3, dtype=bool),
+        settings=SETTINGS,
+    )
+
+
+def group():
+    rng = np.random.default_rng(1)
+    return pd.DataFrame(
+        {
+            "slice": "role=web",
+            "entity_id": np.repeat([f"host-{i:02}" for i in range(N_ENTITIES)], N_DAYS),
+            "event_date": np.tile(np.arange(N_DAYS), N_ENTITIES),
+            "features": list(rng.normal(size=(N_ENTITIES * N_DAYS, 3))),
+        }
+    )
+
+
+def refine(rows, fitted, min_entities=50):
+    refined = refine_group(
+        rows, fitted.geometry, fitted.cross_fit, settings=SETTINGS, min_entities=min_entities
+    )
+    assert list(refined.columns) == SLICE_COLUMNS
+    return refined.iloc[0].to_dict()
+
+
+def test_a_slice_of_enough_entities_has_references_of_its_own(fitted):
+    row = refine(group(), fitted)
+    assert (row["calibration"], row["status"]) == ("own", "kept_global")
+    assert len(row["reference_density"]) == len(row["reference_combined"]) == row["row_count"]
+    assert (row["reference_entities"], row["reference_days"]) == (N_ENTITIES, N_DAYS)
+    assert adopt_parent([row], {"reference_entities": 999, "reference_days": 9}) == [row]
+
+
+def test_a_small_slice_stores_no_references_and_says_what_stands_behind_its_parents(fitted):
+    row = refine(group(), fitted, min_entities=61)
+    assert row["calibration"] == "parent"
+    assert row["reference_density"] == row["reference_distance"] == row["reference_combined"] == []
+    (adopted,) = adopt_parent([row], {"reference_entities": 999, "reference_days": 9})
+    assert (adopted["reference_entities"], adopted["reference_days"]) == (999, 9)
+    assert adopted["row_count"] == N_ENTITIES * N_DAYS
+
+
+def test_row_order_does_not_matter(fitted):
+    rows = group()
+    shuffled = rows.sample(frac=1.0, random_state=0)
+    one, other = refine(rows, fitted), refine(shuffled, fitted)
+    for name in ("weights", "reference_combined", "feature_median"):
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_unknown_features_are_no_fault(fitted):
+    rows = group()
+    rows["features"] = [np.array([None, 0.5, 1.0], dtype=object)] * len(rows)
+    row = refine(rows, fitted)
+    assert np.isnan(row["feature_median"][0])
+    assert row["feature_median"][1:] == [0.5, 1.0]
+    assert np.isfinite(row["log_likelihood"])
