@@ -2,7 +2,7 @@
 # Recipes use relative paths, so that the folder may have any name.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint lint-format lint-ruff lint-types lint-imports lint-dependencies \
-        format dist bench lock clean
+        format dist kill-points lock clean
 
 # Shoal runs on the Python, Spark and Java of its own .venv, whatever the shell is set to.
 unexport PYTHONHOME PYTHONPATH SPARK_HOME SPARK_CONF_DIR
@@ -14,7 +14,7 @@ JAVA := . .venv/shoal-env &&
 ARGS ?=
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## .venv with the locked packages, Java, Delta's jars (PYTHON=… names the Python)
 	@PYTHON="$(PYTHON)" sh tools/setup.sh
@@ -52,8 +52,8 @@ dist: setup ## dist/: the wheel, and the same as a .zip for spark-submit --py-fi
 	@for wheel in dist/shoal-*.whl; do cp "$$wheel" "$${wheel%%-py3-*}.zip"; done
 	@ls -l dist
 
-bench: setup ## the benchmarks, one after the other
-	@$(JAVA) for bench in tests/benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench" $(ARGS) || exit; done
+kill-points: setup ## kill a night before each of its commits, run it again, compare: a table
+	@$(JAVA) PYTHONPATH=lib:. $(BIN)/python tests/e2e/kill_points.py $(ARGS)
 
 # uv resolves for all Pythons and platforms at once; it stays out of site-packages. Versions that still
 # fit are kept: ARGS=--upgrade moves them all, ARGS='--upgrade-package rich' one.

@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 from shoal import __version__
 from shoal.config import load_settings
 from shoal.errors import DataError, ShoalError, UsageError
-from shoal.log import set_up_logging
+from shoal.log import plain, plain_lines, set_up_logging
 from shoal.pipelines.dates import Dates
 from shoal.report.text import FORMS, Form
 
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
         return int(code or 0)
     except ShoalError as error:
-        print(f"shoal: {error}", file=sys.stderr)
+        print(f"shoal: {plain_lines(str(error))}", file=sys.stderr)
         return error.exit_code
     except typer.Exit as stop:
         return int(stop.exit_code)
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 4
     except Exception as error:
         log.exception("unexpected error")
-        print(f"shoal: {type(error).__name__}: {_first_line(error)}", file=sys.stderr)
+        print(f"shoal: {type(error).__name__}: {plain(_first_line(error))}", file=sys.stderr)
         return 4
 
 

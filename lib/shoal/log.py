@@ -10,6 +10,24 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 
+def plain(text: str) -> str:
+    """Show what would not print (control, format, bidirectional, unassigned) by its code."""
+    return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text)
+
+
+def plain_lines(text: str) -> str:
+    """As :func:`plain`, line by line."""
+    return "\n".join(plain(line) for line in text.split("\n"))
+
+
+class PlainText(logging.Formatter):
+    """The message alone, for a terminal: names in it come from logs, and some hold controls."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message, each of its lines harmless."""
+        return plain_lines(super().format(record))
+
+
 class JsonLines(logging.Formatter):
     """One JSON object a line; text of logs is data in it, never format."""
 
@@ -36,6 +54,7 @@ def set_up_logging(level: str = "INFO", form: Literal["auto", "console", "json"]
             console=console, show_path=False, show_level=False, markup=False, highlighter=None,
             log_time_format="%H:%M:%S",
         )  # fmt: skip
+        handler.setFormatter(PlainText("%(message)s"))
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(JsonLines())

@@ -104,8 +104,11 @@ def prepare(folder: Path) -> tuple[Fleet, Path]:
     return fleet, base
 
 
-def run_night(fleet: Fleet, warehouse: Path, kill_at: int) -> tuple[int, list[str]]:
-    """Run the third night, killed before commit ``kill_at``; return its exit code and commits."""
+def run_night(fleet: Fleet, warehouse: Path, kill_at: int | str) -> tuple[int, list[str]]:
+    """Run the third night, killed before a commit (its number, or a table's first).
+
+    Return its exit code and the tables of its commits, in order.
+    """
     arguments = ["nightly", *fleet.arguments(warehouse), "--date", str(KILLED_NIGHT)]
     process = start("tests/support/killed.py", str(kill_at), *arguments)
     out, err = process.communicate(timeout=280)

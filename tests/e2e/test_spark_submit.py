@@ -1,19 +1,17 @@
 """A night through spark-submit on a local cluster, with what ``make dist`` builds."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tests.e2e.kill_points import KILLED_NIGHT, prepare, reader_sees, run_night
+from tests.e2e.conftest import WholeNight
+from tests.e2e.kill_points import KILLED_NIGHT, reader_sees
 from tests.support.commands import ROOT
 from tests.support.equality import differences
 
 from shoal.spark.session import _delta_jars
-
-pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
@@ -50,20 +48,16 @@ def submit(shipped: Path, job: Path, *arguments: str) -> subprocess.CompletedPro
     )
 
 
-@pytest.mark.timeout(900)
-def test_nights_on_a_local_cluster_equal_those_of_one_process(
-    shipped: Path, tmp_path: Path
+def test_a_night_on_a_local_cluster_equals_that_of_one_process(
+    shipped: Path, night: WholeNight, tmp_path: Path
 ) -> None:
-    fleet, base = prepare(tmp_path)
-    cluster = tmp_path / "cluster"
-    shutil.copytree(base, cluster)
-    run_night(fleet, base, 0)
-    conf = fleet.arguments(cluster)
+    cluster = night.before(tmp_path)
+    conf = night.fleet.arguments(cluster)
     conf[1] = str(ROOT / conf[1])
     done = submit(shipped, ROOT / "jobs" / "nightly.py", *conf, "--date", str(KILLED_NIGHT))
     assert done.returncode == 0, done.stderr[-3000:]
-    assert str(KILLED_NIGHT) in reader_sees(cluster)
-    assert differences(base, cluster) == []
+    assert reader_sees(cluster) == reader_sees(night.whole)
+    assert differences(night.whole, cluster) == []
 
 
 def test_executors_import_what_was_shipped(shipped: Path) -> None:

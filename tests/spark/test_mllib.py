@@ -15,8 +15,6 @@ from shoal.models.scoring import add_self_p_value
 from shoal.models.vectors import VALUES, add_vector, teaching_rows
 from shoal.spark.sampling import bound_groups, hash_sample
 
-pytestmark = pytest.mark.spark
-
 
 def three_shoals(n_dimensions, n_rows=3000, seed=0):
     """Rows ``(n_rows, n_dimensions)`` around three centres, each with a covariance of its own."""

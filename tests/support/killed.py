@@ -1,6 +1,7 @@
-"""Run a Shoal command and SIGKILL it right before its n-th commit: ``killed.py N ARGUMENTS…``.
+"""Run a Shoal command and SIGKILL it right before a commit: ``killed.py POINT ARGUMENTS…``.
 
-Prints one line per commit (number, table). N = 0 kills nothing.
+POINT is the number of the commit, or a table, whose first commit it is; 0 kills nothing. Prints one
+line per commit (number, table).
 """
 
 import os
@@ -17,17 +18,17 @@ _lock = threading.Lock()
 _count = 0
 
 
-def _before_commit(table: Table, kill_at: int) -> None:
+def _before_commit(table: Table, kill_at: str) -> None:
     global _count
     with _lock:
         _count += 1
         number = _count
     print(f"commit {number} {table.name}", flush=True)
-    if number == kill_at:
+    if kill_at in (str(number), table.name):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run(kill_at: int, arguments: list[str]) -> int:
+def run(kill_at: str, arguments: list[str]) -> int:
     """Run the command with every commit of :class:`Warehouse` counted."""
     write, delete = Warehouse._write, Warehouse.delete_where
 
@@ -45,4 +46,4 @@ def run(kill_at: int, arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(int(sys.argv[1]), sys.argv[2:]))
+    sys.exit(run(sys.argv[1], sys.argv[2:]))

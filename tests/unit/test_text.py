@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.report.text import FORMS, cell, number, plain, render
+from shoal.log import plain
+from shoal.report.text import FORMS, cell, number, render
 
 HOSTILE = [
     "\x1b[31mred\x1b[0m",

@@ -49,7 +49,7 @@ RUNS = Table(
         Column("run_id", STRING, "identity of the night, where the step has one"),
         Column("state", STRING, "held, released, done or failed"),
         Column("lease_key", STRING, "what the lease guards: ingest or night/<date>"),
-        Column("lease_sequence", LONG, "number of the lease of that key; the largest holds"),
+        Column("lease_sequence", LONG, "number of the lease, over all keys; the largest holds"),
         Column("lease_until_ts", TIMESTAMP, "the lease is stale after this (UTC)"),
         Column("holder", STRING, "machine and process that holds it"),
         Column("arguments", STRING, "arguments of the command"),

@@ -10,7 +10,7 @@ def data_dictionary() -> str:
 
 def _table(table: Table) -> str:
     key = ", ".join(f"`{name}`" for name in table.key)
-    kept = f" Kept {table.retention_days} days." if table.retention_days else ""
+    kept = f" Meant to be kept {table.retention_days} days." if table.retention_days else ""
     lines = [
         f"<details><summary><code>{table.name}</code>: {table.grain}</summary>",
         "",

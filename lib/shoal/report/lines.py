@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shoal.report.text import number, plain
+from shoal.log import plain
+from shoal.report.text import number
 
 _COUNT_LIKE = {"bytes": "bytes", "seconds": "s", "share": "", "circle": "", "0 to 1": ""}
 

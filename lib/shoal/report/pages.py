@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from shoal.log import plain
 from shoal.report.lines import evidence_text, flat, list_heading, reason_text
-from shoal.report.text import Form, cell, number, plain, render, wrapped
+from shoal.report.text import Form, cell, number, render, wrapped
 
 _LIST_COLUMNS = (
     "event_date",

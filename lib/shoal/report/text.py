@@ -15,16 +15,13 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from shoal.log import plain
+
 Form = Literal["table", "json", "csv", "md"]
 FORMS: tuple[Form, ...] = ("table", "json", "csv", "md")
 _FORMULA = ("=", "+", "-", "@")
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>()#+!|~&:@"})
 _WWW = re.compile(r"www\.", re.IGNORECASE)
-
-
-def plain(text: str) -> str:
-    """Show what would not print (control, format, bidirectional, unassigned) by its code."""
-    return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text)
 
 
 def cell(value: Any) -> str:

@@ -265,22 +265,24 @@ def leased(
 
 def read_leases(warehouse: Warehouse) -> Leases:
     """Read the leases; one without a row in the last days is stale by any sensible setting."""
-    runs = warehouse.read(RUNS)
-    # The number first: the rows may be newer than it, which loses the race, but never older.
-    top = runs.agg(F.max("lease_sequence")).first()
     since = (utc_now() - _LOOK_BACK).date()
-    rows = (
-        runs.where(F.col("run_date") >= F.lit(since))
+    until = F.unix_micros("lease_until_ts").alias("until")
+    lease = F.struct("lease_key", "lease_sequence", "attempt_id", "state", until, "holder")
+    is_recent = F.col("run_date") >= F.lit(since)
+    # One query, so that the number and the rows are of one version of the table.
+    last, recent = (
+        warehouse.read(RUNS)
         .where(F.col("lease_key").isNotNull())
-        .select(
-            "lease_key", "lease_sequence", "attempt_id", "state",
-            F.unix_micros("lease_until_ts"), "holder",  # a collected timestamp is in local time
-        )
-        .collect()
-    )  # fmt: skip
-    found = [LeaseRow(r[0], r[1], r[2], r[3], _from_micros(r[4]), r[5]) for r in rows]
+        .agg(F.max("lease_sequence"), F.collect_list(F.when(is_recent, lease)))
+        .collect()[0]
+    )
+    found = [
+        LeaseRow(r["lease_key"], r["lease_sequence"], r["attempt_id"], r["state"],
+                 _from_micros(r["until"]), r["holder"])
+        for r in recent
+    ]  # fmt: skip
     found.sort(key=lambda row: (row.sequence, row.state == "released"))
-    return Leases((top and top[0]) or 0, {row.key: row for row in found})
+    return Leases(last or 0, {row.key: row for row in found})
 
 
 def utc_now() -> datetime:

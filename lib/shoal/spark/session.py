@@ -4,6 +4,7 @@ import logging
 import os
 import shlex
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -47,6 +48,9 @@ def start_session(settings: Settings, *, name: str = "shoal") -> SparkSession:
     Settings of the submitting platform win over the configuration's, except for those that Delta
     and Shoal's meaning need (extensions, catalog, UTC).
     """
+    # Python shows collected timestamps in its own zone, whatever the session's is.
+    os.environ["TZ"] = "UTC"
+    time.tzset()
     is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     own = settings.spark
     builder = SparkSession.builder.appName(name)

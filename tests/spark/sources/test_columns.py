@@ -12,8 +12,6 @@ from pyspark.sql import functions as F
 
 from shoal.sources import columns as c
 
-pytestmark = pytest.mark.spark
-
 CASES: dict[str, tuple[Callable[[Column], Column], dict[str | None, object]]] = {
     "clean": (c.clean, {" a b ": "a b", "-": None, "": None, " - ": None, None: None, "--": "--"}),
     "last_component": (

@@ -14,8 +14,6 @@ from shoal.errors import DataError, UsageError
 from shoal.sources.features import parse_features
 from shoal.sources.files import list_files
 
-pytestmark = pytest.mark.spark
-
 
 def read(spark: SparkSession, folder: Path, **options: str | Sequence[str]) -> DataFrame:
     files = list_files(spark, [str(folder)], source_name="f")

@@ -11,8 +11,6 @@ from pyspark.sql import functions as F
 from shoal.errors import DataError
 from shoal.sources.files import file_id_column, list_files, read_lines
 
-pytestmark = pytest.mark.spark
-
 ODD_NAMES = [
     "a b.log",
     "c#d.log",

@@ -14,8 +14,6 @@ from shoal.contracts.events import PARSED_COLUMNS
 from shoal.sources import SOURCES
 from shoal.sources.files import list_files, read_lines
 
-pytestmark = pytest.mark.spark
-
 SYSMON = {"SourceName": "Microsoft-Windows-Sysmon", "Hostname": "WS5.Theshire.local"}
 SECURITY = {"SourceName": "Microsoft-Windows-Security-Auditing", "Hostname": "WS5"}
 UTC_TIME = {"UtcTime": "2020-06-10 02:50:55.662", "@timestamp": "2020-06-09T02:50:55.000Z"}

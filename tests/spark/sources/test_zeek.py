@@ -14,8 +14,6 @@ from shoal.sources import SOURCES
 from shoal.sources import columns as c
 from shoal.sources.files import list_files, read_lines
 
-pytestmark = pytest.mark.spark
-
 FIELDS = [
     "ts",
     "uid",

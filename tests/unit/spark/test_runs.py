@@ -58,6 +58,7 @@ def is_live(holder: str, *, state: str = "held", age_s: int = 0) -> bool:
         ("held", 0, holder_name(), True),
         ("held", 0, ANOTHER_START, False),
     ],
+    ids=["held", "released", "expired", "held here", "its pid reused"],
 )
 def test_a_lease_lives_while_its_holder_may(
     state: str, age_s: int, holder: str, expected: bool
