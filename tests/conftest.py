@@ -2,24 +2,39 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 # Before numpy is imported: on few cores its threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder; those of a folder share a session, so they share a process."""
-    for item in items:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
-        if folder in {"spark", "e2e"}:
-            item.add_marker(folder)
-            item.add_marker(pytest.mark.xdist_group(folder))
+def folder_of(path: str) -> str:
+    """``unit``, ``spark`` or ``e2e``, of a path or node id below ``tests``."""
+    return path.partition("tests/")[2].partition("/")[0]
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test by its folder."""
+    if (folder := folder_of(item.nodeid)) != "unit":
+        item.add_marker(folder)
+
+
+class FolderScheduling(LoadScopeScheduling):
+    """Tests of one folder share sessions and nights, so they run in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return folder_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling:
+    """Use it."""
+    return FolderScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

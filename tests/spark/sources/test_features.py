@@ -137,7 +137,7 @@ def test_parquet_keeps_types_and_names(spark: SparkSession, tmp_path: Path) -> N
 def test_a_type_that_spark_does_not_know_is_named(spark: SparkSession, tmp_path: Path) -> None:
     stamp = pd.Timestamp("2024-04-19 13:00").as_unit("ns")
     pd.DataFrame({"host": ["h"], "day": [stamp]}).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"a\.parquet' cannot be read as Parquet: PARQUET_TYPE"):
+    with pytest.raises(DataError, match=r"a\.parquet' cannot be read: PARQUET_TYPE"):
         read(spark, tmp_path, file_format="parquet")
 
 
