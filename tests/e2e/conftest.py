@@ -31,7 +31,7 @@ class WholeNight:
 
 @pytest.fixture(scope="session")
 def night(tmp_path_factory: pytest.TempPathFactory) -> WholeNight:
-    """The fleet's third night, run once in one process."""
+    """The fleet's second night, run once in one process."""
     fleet, base = prepare(tmp_path_factory.mktemp("fleet"))
     whole = base.parent / "whole"
     shutil.copytree(base, whole)

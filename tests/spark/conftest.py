@@ -22,6 +22,8 @@ QUICK = {
     "conf": {
         "spark.sql.adaptive.enabled": "false",
         "spark.databricks.delta.snapshotPartitions": "1",
+        # Interpreted: for rows this few, compiling a query costs more than running it.
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     },
 }
 
