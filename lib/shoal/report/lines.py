@@ -36,7 +36,8 @@ def evidence_text(item: Mapping[str, Any]) -> str:
     parts = [f"{item['event_count']:,} events"]
     if item.get("is_new"):
         parts.append("new for it")
-    parts.append("nobody else" if sharing == 1 else f"{sharing - 1:,} others")
+    others = sharing - 1
+    parts.append(f"{others:,} other{'s' if others > 1 else ''}" if others else "nobody else")
     name = str(item["dimension"]).replace("_", " ")
     return f"{name} {plain(str(item['value']))}: {', '.join(parts)}"
 
