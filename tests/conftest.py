@@ -14,14 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
 
-def folder_of(path: str) -> str:
-    """``unit``, ``spark`` or ``e2e``, of a path or node id below ``tests``."""
-    return path.partition("tests/")[2].partition("/")[0]
-
-
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark a test by its folder."""
-    if (folder := folder_of(item.nodeid)) != "unit":
+    folder = item.nodeid.partition("tests/")[2].partition("/")[0]
+    if folder != "unit":
         item.add_marker(folder)
 
 
@@ -29,7 +25,7 @@ class FolderScheduling(LoadScopeScheduling):
     """Tests of one folder share sessions and nights, so they run in one process."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return folder_of(nodeid)
+        return nodeid.partition("::")[0].rpartition("/")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling:
