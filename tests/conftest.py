@@ -14,10 +14,14 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
 
+def folder_of(path: str) -> str:
+    """``unit``, ``spark`` or ``e2e``, of a path or node id below ``tests``."""
+    return path.partition("tests/")[2].partition("/")[0]
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark a test by its folder."""
-    folder = item.nodeid.partition("tests/")[2].partition("/")[0]
-    if folder != "unit":
+    if (folder := folder_of(item.nodeid)) != "unit":
         item.add_marker(folder)
 
 
@@ -25,7 +29,7 @@ class FolderScheduling(LoadScopeScheduling):
     """Tests of one folder share sessions and nights, so they run in one process."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.partition("::")[0].rpartition("/")[0]
+        return folder_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling:
