@@ -151,9 +151,9 @@ def _recorded(
         if strict and context.faults:
             raise DataError("faults were recorded: " + "; ".join(context.faults))
     except Exception as error:
-        is_expected = isinstance(error, ShoalError)
-        code = error.exit_code if isinstance(error, ShoalError) else 4
-        message = str(error) if is_expected else f"{type(error).__name__}: {_first_line(error)}"
+        code, message = 4, f"{type(error).__name__}: {_first_line(error)}"
+        if isinstance(error, ShoalError):
+            code, message = error.exit_code, str(error)
         _add_end(context, command, "failed", code, message, started)
         try:
             context.run_log.flush()

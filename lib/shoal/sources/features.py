@@ -18,6 +18,7 @@ from shoal.sources.files import (
     file_id_column,
     source_file_column,
 )
+from shoal.spark.tables import quote_identifier
 
 _NUMBER = r"(?i)^[+-]?((\d{1,400}(\.\d{0,400})?|\.\d{1,400})(e[+-]?\d{1,4})?|inf|infinity|nan)$"
 _CORRUPT = "corrupt"
@@ -157,7 +158,7 @@ def _read_rows(
         names = [field.metadata["name"] for field in schema]
         rows = spark.read.options(**READ_OPTIONS).parquet(*paths)
         return rows.select(
-            *(rows[_quoted(name)].alias(f"c{i}") for i, name in enumerate(names)),
+            *(rows[quote_identifier(name)].alias(f"c{i}") for i, name in enumerate(names)),
             F.lit(None).cast("string").alias(_CORRUPT),
             F.col("_metadata"),
         )
@@ -274,10 +275,6 @@ def _add_outcome(records: DataFrame, *, fault: str | None, roles: _Roles) -> Dat
 def _no_records(spark: SparkSession) -> DataFrame:
     fields = [T.StructField(column.name, column.type) for column in PARSED_COLUMNS]
     return spark.createDataFrame([], T.StructType(fields))
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
 
 
 def _listed(names: Sequence[str]) -> str:

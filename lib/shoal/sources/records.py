@@ -134,7 +134,7 @@ def aggregate_ledger(listing: DataFrame, records: DataFrame, events: DataFrame) 
     event_count = F.coalesce(F.aggregate(counts, zero, lambda total, n: total + n), zero)
     return joined.select(
         *LISTED,
-        F.coalesce("content_hash", F.sha2(F.lit(""), 256).substr(1, 32)).alias("content_hash"),
+        F.coalesce("content_hash", content_id(F.lit(""))).alias("content_hash"),
         *(F.coalesce(name, _no_days()).alias(name) for name in ("event_days", "outside_days")),
         F.coalesce("read_count", zero).alias("read_count"),
         event_count.alias("event_count"),
@@ -166,7 +166,7 @@ def _content_hash() -> Column:
     """Hash of a file's records in any order: the exact sum of their hashes, and their number."""
     total = F.sum(F.xxhash64("event_id").cast("decimal(38,0)"))
     text = F.concat_ws("/", total.cast("string"), F.count(F.lit(1)).cast("string"))
-    return F.sha2(text, 256).substr(1, 32)
+    return content_id(text)
 
 
 def _counts_by(rows: DataFrame, column: str, name: str) -> DataFrame:

@@ -4,31 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.support.fits import FIT_SETTINGS as SETTINGS
 
 from shoal.errors import DataError
 from shoal.kernels import peer_fit
 from shoal.kernels.peer_fit import (
-    FitSettings,
     build_references,
     choose_form,
     cross_fit_scores,
     fit_sample,
     refine_slice,
-)
-
-SETTINGS = FitSettings(
-    n_components=6,
-    covariance_type="full",
-    n_clusters=6,
-    n_init=3,
-    reg_covar=1e-4,
-    tol=1e-3,
-    max_iter=100,
-    random_state=0,
-    winsorize_sd=8.0,
-    explained_variance=0.95,
-    max_pca_components=30,
-    n_folds=5,
 )
 
 

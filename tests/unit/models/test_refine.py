@@ -1,26 +1,16 @@
 """The group function that refines one slice, and what small slices store."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from tests.support.fits import FIT_SETTINGS
 
-from shoal.kernels.peer_fit import FitSettings, fit_sample
+from shoal.kernels.peer_fit import fit_sample
 from shoal.models.refine import SLICE_COLUMNS, adopt_parent, refine_group
 
-SETTINGS = FitSettings(
-    n_components=2,
-    covariance_type="full",
-    n_clusters=2,
-    n_init=1,
-    reg_covar=1e-4,
-    tol=1e-3,
-    max_iter=50,
-    random_state=0,
-    winsorize_sd=8.0,
-    explained_variance=0.95,
-    max_pca_components=30,
-    n_folds=3,
-)
+SETTINGS = replace(FIT_SETTINGS, n_components=2, n_clusters=2, n_init=1, max_iter=50, n_folds=3)
 N_ENTITIES, N_DAYS = 60, 3
 
 
