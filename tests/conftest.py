@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,12 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from pyspark.sql import SparkSession
+from tests.support.nights import settings_for
 from xdist.scheduler import LoadScopeScheduling
+
+from shoal.spark.session import start_session
+from shoal.spark.tables import apply_contracts, open_warehouse
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -52,3 +58,19 @@ def shared_data() -> Path:
 def windows_sample() -> Path:
     """The real Windows sample that the project ships."""
     return ROOT / "tests" / "data" / "windows_otrf"
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The Spark session of a process."""
+    session = start_session(settings_for(tmp_path_factory.mktemp("unused")), name="tests")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def empty_tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with all tables and no row, to copy from: making one takes seconds."""
+    path = tmp_path_factory.mktemp("empty") / "warehouse"
+    apply_contracts(open_warehouse(spark, settings_for(path)))
+    return path

@@ -23,8 +23,12 @@ def plain_lines(text: str) -> str:
 class PlainText(logging.Formatter):
     """The message alone, for a terminal: names in it come from logs, and some hold controls."""
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the message as one line: no text in it can begin another."""
+        return plain(super().formatMessage(record))
+
     def format(self, record: logging.LogRecord) -> str:
-        """Return the message, each of its lines harmless."""
+        """Return the message, and the lines of a traceback below it."""
         return plain_lines(super().format(record))
 
 

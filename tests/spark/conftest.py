@@ -1,6 +1,7 @@
-"""One shared Spark session, and warehouses for the tests to work in."""
+"""Warehouses for the tests to work in, and nights that several of them look at."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -8,46 +9,10 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from tests.support.nights import run_nights, settings_for
 
-from shoal.config import Settings, validate
-from shoal.pipelines.context import Context, open_context
-from shoal.pipelines.dates import Dates
-from shoal.pipelines.nightly import nightly
-from shoal.spark.session import start_session
-from shoal.spark.tables import Warehouse, apply_contracts, open_warehouse
-
-QUICK = {
-    "master": "local[2]",
-    "shuffle_partitions": 1,
-    "conf": {
-        "spark.sql.adaptive.enabled": "false",
-        "spark.databricks.delta.snapshotPartitions": "1",
-        # Interpreted: for rows this few, compiling a query costs more than running it.
-        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    },
-}
-
-
-def settings_for(path: Path, **sections: Any) -> Settings:
-    """Settings of a warehouse in ``path``."""
-    raw = {"storage": {"path": str(path)}, "spark": QUICK, **sections}
-    return validate(raw, origin="test")
-
-
-@pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The session of all Spark tests."""
-    session = start_session(settings_for(tmp_path_factory.mktemp("unused")), name="tests")
-    yield session
-    session.stop()
-
-
-@pytest.fixture(scope="session")
-def empty_tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A warehouse with all tables and no row, to copy from: making one takes seconds."""
-    path = tmp_path_factory.mktemp("empty") / "warehouse"
-    apply_contracts(open_warehouse(spark, settings_for(path)))
-    return path
+from shoal.pipelines.context import Context
+from shoal.spark.tables import Warehouse, open_warehouse
 
 
 @pytest.fixture
@@ -58,12 +23,14 @@ def warehouse(spark: SparkSession, empty_tables: Path, tmp_path: Path) -> Wareho
     return open_warehouse(spark, settings_for(path))
 
 
-def run_nights(spark: SparkSession, settings: Settings, start: date, end: date) -> Context:
-    """Run the nights of a range as the command does, in the shared session."""
-    context = open_context(spark, settings, ["nightly"])
-    nightly(context, Dates(start, end, is_range=True))
-    context.run_log.flush()
-    return context
+@pytest.fixture
+def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The driver's own time zone, hours behind UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 WINDOWS_SECTIONS: dict[str, Any] = {
@@ -84,7 +51,6 @@ def windows_nights(
 ) -> Context:
     """The real Windows sample ingested, and three nights of it published."""
     path = tmp_path_factory.mktemp("windows") / "warehouse"
-    shutil.copytree(empty_tables, path)
     source = {
         "name": "windows",
         "kind": "windows_json",
@@ -92,4 +58,4 @@ def windows_nights(
         "pattern": "*.jsonl.gz",
     }
     settings = settings_for(path, sources=[source], **WINDOWS_SECTIONS)
-    return run_nights(spark, settings, *WINDOWS_NIGHTS)
+    return run_nights(spark, empty_tables, settings, *WINDOWS_NIGHTS)

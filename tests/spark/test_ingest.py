@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 from pyspark.sql import functions as F
-from tests.spark.conftest import settings_for
+from tests.support.nights import settings_for
 
 from shoal.contracts import INGEST_FILES, QUARANTINE
 from shoal.contracts.events import EVENT_TABLES
 from shoal.errors import DataError
 from shoal.pipelines import ingest as ingest_module
 from shoal.pipelines.context import Context, open_context
-from shoal.pipelines.plan import plan_night
+from shoal.pipelines.plan import faults_of_inputs, plan_night
 from shoal.sources.records import DayWindow
 from shoal.spark.tables import Warehouse
 
@@ -204,3 +204,15 @@ def test_one_table_may_describe_two_types_of_entities(warehouse: Warehouse, logs
     rows = warehouse.read(EVENT_TABLES["feature"]).orderBy("entity_type")
     found = rows.select("entity_type", "entity_id", F.col("feature_values")[0]["value"]).collect()
     assert [tuple(row) for row in found] == [("flow_source", "a", 5.0), ("flow_target", "b", 5.0)]
+
+
+def test_a_night_says_how_much_of_its_files_is_in_quarantine(
+    warehouse: Warehouse, logs: Path
+) -> None:
+    write(logs / "a.json", [line(1), "{no json", "{nor this"])
+    write(logs / "b.json", [line(2), "{neither"])
+    write(logs / "c.json", [line(3, DAY + timedelta(days=1)), "{of another day"])
+    context = context_for(warehouse, logs)
+    ingest(context)
+    faults = faults_of_inputs(context, plan_night(context, DAY))
+    assert faults == [f"{DAY}: 3 records of its 2 files in quarantine"]

@@ -1,7 +1,6 @@
 """Leases: one holder at a time, stale ones taken over, releases honoured."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -264,16 +263,6 @@ def test_a_run_past_its_end_does_not_renew_even_if_nobody_came(
     with pytest.raises(TryAgainError, match=f"lost the lease of {NIGHT}"):
         lease.check()
     assert recorded(warehouse) == [(1, NIGHT, "held")]
-
-
-@pytest.fixture
-def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The driver's own time zone, hours behind UTC."""
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "America/New_York")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 @pytest.mark.usefixtures("in_new_york")

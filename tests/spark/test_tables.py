@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 from pyspark.sql import SparkSession
-from tests.spark.conftest import QUICK
+from tests.support.nights import QUICK
 
 from shoal.config import validate
 from shoal.contracts import NIGHTS, TABLES, UNSCORED, Column

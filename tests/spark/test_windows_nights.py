@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import functions as F
-from tests.spark.conftest import WINDOWS_NIGHTS, WINDOWS_SECTIONS, run_nights, settings_for
+from tests.spark.conftest import WINDOWS_NIGHTS, WINDOWS_SECTIONS
 from tests.support.equality import differences
+from tests.support.nights import run_nights, settings_for
 
 from shoal.contracts import (
     ENTITY_ACTIVITY,
@@ -143,7 +144,7 @@ def test_an_unknown_entity_gets_a_near_miss(windows_nights: Context) -> None:
 
 
 def test_the_same_nights_again_leave_every_table_equal(
-    windows_nights: Context, tmp_path: Path
+    windows_nights: Context, empty_tables: Path, tmp_path: Path
 ) -> None:
     before = warehouse_path(windows_nights)
     again = tmp_path / "warehouse"
@@ -151,7 +152,7 @@ def test_the_same_nights_again_leave_every_table_equal(
     sources = [source.model_dump() for source in windows_nights.settings.sources]
     settings = settings_for(again, sources=sources, **WINDOWS_SECTIONS)
     _, last = WINDOWS_NIGHTS
-    run_nights(windows_nights.spark, settings, last, last)
+    run_nights(windows_nights.spark, empty_tables, settings, last, last)
     assert differences(before, again) == []
 
 

@@ -3,12 +3,13 @@
 import csv
 import io
 import json
+import logging
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.log import plain
+from shoal.log import JsonLines, PlainText, plain
 from shoal.report.text import FORMS, cell, number, render
 
 HOSTILE = [
@@ -29,6 +30,19 @@ def test_no_form_lets_control_characters_through(form: str, text: str) -> None:
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert shown.strip()
+
+
+@pytest.mark.parametrize("form", [PlainText("%(message)s"), JsonLines()])
+@pytest.mark.parametrize("text", [*HOSTILE, "%s%n{0}", "\x9b31m", "a\r2024-01-01 forged"])
+def test_no_text_of_a_log_gets_out_of_its_line_of_shoals_own(
+    form: logging.Formatter, text: str
+) -> None:
+    record = logging.LogRecord("shoal", logging.INFO, "", 0, "read %s of %s", (text, "x"), None)
+    shown = form.format(record)
+    said = json.loads(shown)["message"] if isinstance(form, JsonLines) else shown
+    assert said.startswith("read ")
+    assert said.endswith(" of x")
+    assert shown.isprintable()
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "  =1+1", "\uff1d1+1"])

@@ -26,6 +26,9 @@ _ALWAYS = {
     "spark.sql.session.timeZone": "UTC",
     # A batch of many days would otherwise write (tasks x days) files a table.
     "spark.databricks.delta.optimizeWrite.enabled": "true",
+    # Line numbers in Spark's own errors: half of all calls from Python to the JVM.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
+    "spark.sql.dataFrameQueryContext.enabled": "false",
 }
 
 _LOCAL = {
