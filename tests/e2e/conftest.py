@@ -2,10 +2,16 @@
 
 import shutil
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pytest
-from tests.e2e.kill_points import Fleet, prepare, run_night
+from pyspark.sql import SparkSession
+from tests.conftest import ROOT
+from tests.e2e.kill_points import CONF, FIRST, KILLED_NIGHT, Fleet
+from tests.support.nights import run_nights
+
+from shoal.config import load_settings
 
 
 @dataclass(frozen=True)
@@ -16,13 +22,11 @@ class WholeNight:
     ----------
     base : warehouse before the night
     whole : the same after it
-    commits : table of each commit of the night, in order
     """
 
     fleet: Fleet
     base: Path
     whole: Path
-    commits: list[str]
 
     def before(self, folder: Path) -> Path:
         """A copy of the warehouse before the night."""
@@ -30,10 +34,20 @@ class WholeNight:
 
 
 @pytest.fixture(scope="session")
-def night(tmp_path_factory: pytest.TempPathFactory) -> WholeNight:
-    """The fleet's second night, run once in one process."""
-    fleet, base = prepare(tmp_path_factory.mktemp("fleet"))
-    whole = base.parent / "whole"
+def night(
+    spark: SparkSession, empty_tables: Path, tmp_path_factory: pytest.TempPathFactory
+) -> WholeNight:
+    """The fleet's second night, run in the session of the tests: others run it as commands."""
+    folder = tmp_path_factory.mktemp("fleet")
+    fleet, base, whole = Fleet(folder), folder / "base", folder / "whole"
+
+    def run(day: date, warehouse: Path) -> None:
+        settings = load_settings(str(ROOT / CONF), fleet.options(warehouse))
+        run_nights(spark, empty_tables, settings, day, day)
+
+    fleet.write_day(FIRST)
+    run(FIRST, base)
+    fleet.write_day(KILLED_NIGHT)
     shutil.copytree(base, whole)
-    _, commits = run_night(fleet, whole, 0)
-    return WholeNight(fleet, base, whole, commits)
+    run(KILLED_NIGHT, whole)
+    return WholeNight(fleet, base, whole)

@@ -22,6 +22,7 @@ from shoal.contracts import ENTITY_SCORES, NIGHTS
 FIRST = date(2024, 3, 4)
 KILLED_NIGHT = FIRST + timedelta(days=1)
 HOSTS = 24
+CONF = "conf/local.yaml"
 
 
 class Fleet:
@@ -42,10 +43,10 @@ class Fleet:
                 lines.append(json.dumps(_connection(host, number, at)))
         (self.logs / f"{day}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def arguments(self, warehouse: Path) -> list[str]:
-        """Options of every command on a warehouse."""
+    def options(self, warehouse: Path) -> list[str]:
+        """Settings of a warehouse, for ``--set``."""
         source = f"[{{name: fleet, kind: windows_json, paths: ['{self.logs}']}}]"
-        settings = [
+        return [
             f"storage.path={warehouse}",
             f"sources={source}",
             "entities=[host]",
@@ -57,7 +58,10 @@ class Fleet:
             # Interpreted: for rows this few, compiling a query costs more than running it.
             "spark.conf={spark.sql.codegen.factoryMode: NO_CODEGEN}",
         ]
-        return ["--conf", "conf/local.yaml", *overrides(settings)]
+
+    def arguments(self, warehouse: Path) -> list[str]:
+        """Options of every command on a warehouse."""
+        return ["--conf", CONF, *overrides(self.options(warehouse))]
 
 
 def _process(host: int, number: int, at: datetime) -> dict[str, object]:
