@@ -26,6 +26,9 @@ _ALWAYS = {
     "spark.sql.session.timeZone": "UTC",
     # A batch of many days would otherwise write (tasks x days) files a table.
     "spark.databricks.delta.optimizeWrite.enabled": "true",
+}
+
+_UNLESS_SET = {
     # Line numbers in Spark's own errors: half of all calls from Python to the JVM.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.sql.dataFrameQueryContext.enabled": "false",
@@ -57,7 +60,7 @@ def start_session(settings: Settings, *, name: str = "shoal") -> SparkSession:
     is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     own = settings.spark
     builder = SparkSession.builder.appName(name)
-    options = dict(own.conf)
+    options = {**_UNLESS_SET, **own.conf}
     if own.shuffle_partitions:
         options["spark.sql.shuffle.partitions"] = str(own.shuffle_partitions)
     if is_submitted:
