@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -360,6 +361,38 @@ def explain(
         return entity_page(found, wanted)
 
     print(run("explain", conf, overrides, work, is_recorded=False))
+
+
+@app.command()
+def simulate(
+    out: Annotated[str, typer.Option("--out", help="New folder for the logs.")],
+    conf: ConfOption = DEFAULT_CONF,
+    overrides: SetOption = None,
+    hosts: Annotated[int, typer.Option(help="Machines.")] = 300,
+    days: Annotated[int, typer.Option(help="Days.", min=1)] = 28,
+    start: Annotated[str, typer.Option(help="First day.")] = "2026-09-01",
+    seed: Annotated[int, typer.Option(help="Other numbers, another fleet.", min=0)] = 1,
+    strength: Annotated[
+        str, typer.Option(help="Of what is planted: weak, middle, strong or all.")
+    ] = "all",
+    planted: Annotated[bool, typer.Option(help="Plant intrusions.")] = True,
+    benign: Annotated[bool, typer.Option(help="Plant what only looks like them.")] = True,
+) -> None:
+    """Write the raw logs of a fleet that does not exist, its labels and the truth about it."""
+    from shoal.pipelines.simulate import simulate as simulate_fleet
+    from shoal.simulate.story import STRENGTHS
+    from shoal.simulate.write import Request
+
+    strengths = STRENGTHS if strength == "all" else tuple(s for s in STRENGTHS if s == strength)
+    if not strengths:
+        raise UsageError(f"--strength {strength!r} is not one of {', '.join(STRENGTHS)}, all")
+    first = _date("--start", start)
+    request = Request(hosts, days, first, seed, strengths, planted, benign)
+
+    def work(context: "Context") -> None:
+        simulate_fleet(context, request, Path(out))
+
+    run("simulate", conf, overrides, work, is_recorded=False)
 
 
 @app.command()

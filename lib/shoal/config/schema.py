@@ -216,6 +216,7 @@ class Settings(Section):
         ]
     )  # fmt: skip
     sites: list[Site] = Field(default_factory=list)
+    labels: list[str] = Field(default_factory=list)
     ingest: Ingest = Ingest()
     features: Features = Features()
     fit: Fit = Fit()

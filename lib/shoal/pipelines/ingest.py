@@ -21,6 +21,7 @@ from shoal.contracts import INGEST_FILES, QUARANTINE
 from shoal.contracts.events import EVENT_TABLES
 from shoal.errors import DataError
 from shoal.pipelines.context import Context
+from shoal.pipelines.labels import load_labels
 from shoal.sources import SOURCES
 from shoal.sources.features import parse_features
 from shoal.sources.files import RawFile, find_unreadable, list_files, read_lines
@@ -76,6 +77,7 @@ def ingest(context: Context, window: DayWindow | None = None) -> int:
     """
     wait_s = context.settings.lease.ingest_wait_s
     with context.leased(["ingest"], wait_s=wait_s), context.step("ingest") as rows:
+        load_labels(context)
         listed = _list_sources(context)
         admitted = _reopen(context.warehouse, listed, window)
         _clear_leftovers(context.warehouse)
