@@ -42,8 +42,8 @@ _HOUR_WEIGHTS: dict[Hours, tuple[float, ...]] = {
     "night": (9, 12, 12, 10, 8, 4, 2) + (1.5,) * 12 + (2, 3, 4, 6, 8),
     "shifts": (1.0,) * 6 + (6, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 7, 6, 2, 1),
 }
-_FAVOURITES = {"web": 30, "roaming": 60, "clients": 25, "servers": 30}
-_LOYALTY = {"web": 0.75, "roaming": 0.5, "clients": 0.85, "servers": 0.9}
+_FAVOURITES = {"web": 30, "delivery_network": 20, "homes": 40, "clients": 25, "servers": 30}
+_LOYALTY = {"web": 0.75, "delivery_network": 0.9, "homes": 0.8, "clients": 0.85, "servers": 0.9}
 _ODD_NAMES = ("setup_{}.exe", "is-{}.tmp", "update-{}.exe", "helper_{}.exe", "test_{}.exe")
 _ODD_NAMES_UNIX = ("test_{}", "conftest-{}", "go-build{}", "pip-{}", "a.out-{}")
 _ODD_PORTS = (80, 443, 443, 8080, 8000, 3000, 5000)

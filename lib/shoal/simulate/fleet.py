@@ -21,7 +21,9 @@ WEB_SITES = 4_000
 _WEB_NETWORKS = 14
 """Networks of the big providers, where most of what people look at lies."""
 _PRINTERS = 12
-_ROAMERS = 3_000
+_HOMES = 120
+_EDGES = 40
+"""Addresses of the delivery network that stands before the web servers."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,10 @@ class Fleet:
         groups = {"clients": CLIENT_ROLES, "servers": SERVER_ROLES}
         if pool == "web":
             return [_web_address(self.seed, site) for site in range(WEB_SITES)]
-        if pool == "roaming":
-            return [public_address(self.seed, "roaming", n) for n in range(_ROAMERS)]
+        if pool == "homes":
+            return [public_address(self.seed, "homes", n) for n in range(_HOMES)]
+        if pool == "delivery_network":
+            return [public_address(self.seed, pool, n % 4, low=n) for n in range(_EDGES)]
         if pool == "printers":
             return [f"10.200.0.{n + 10}" for n in range(_PRINTERS)]
         roles = groups.get(pool, (pool,))
