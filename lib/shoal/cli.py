@@ -24,6 +24,7 @@ from shoal.report.text import FORMS, Form
 
 if TYPE_CHECKING:
     from shoal.pipelines.context import Context
+    from shoal.pipelines.span import Span
 
 log = logging.getLogger("shoal")
 
@@ -180,11 +181,18 @@ def _add_end(
     )
 
 
-def _each_day(dates: Dates, step: Callable[["Context", date], Any]) -> Callable[["Context"], None]:
-    """A step over the days of a range that have data, or over one date."""
+def _each_day(
+    dates: Dates, step: Callable[["Context", "Span"], Any]
+) -> Callable[["Context"], None]:
+    """A step over the days of a range that have data, or over one date, one by one.
+
+    Not at once as ``nightly``: each night stands on what is published before it, and a step alone
+    publishes nothing.
+    """
 
     def work(context: "Context") -> None:
         from shoal.pipelines.plan import days_with_data
+        from shoal.pipelines.span import span_of_night
 
         days = [dates.start]
         if dates.is_range:
@@ -193,7 +201,7 @@ def _each_day(dates: Dates, step: Callable[["Context", date], Any]) -> Callable[
             raise DataError(f"no events from {dates.start} to {dates.end} have been ingested")
         with context.leased([f"night/{day}" for day in days]):
             for day in days:
-                step(context, day)
+                step(context, span_of_night(context, day))
 
     return work
 
@@ -240,10 +248,10 @@ def fit(
 
     dates = parse_dates(day, start, end)
 
-    def fit_day(context: "Context", event_date: date) -> None:
-        fit_night(context, event_date, only_due=not force)
+    def fit_one(context: "Context", span: "Span") -> None:
+        fit_night(context, span, only_due=not force)
 
-    run("fit", conf, overrides, _each_day(dates, fit_day), strict=strict)
+    run("fit", conf, overrides, _each_day(dates, fit_one), strict=strict)
 
 
 @app.command()

@@ -51,6 +51,24 @@ def row_of(activity: DataFrame, entity_type: str, dimension: str, value: str = "
     return row
 
 
+def features_of(
+    activity: DataFrame,
+    days: Sequence[date],
+    *,
+    past: Sequence[date] | None = None,
+    novelty_days: int = 3,
+) -> DataFrame:
+    """Features of some days that may look back on each other, or on ``past``."""
+    return aggregate_features(
+        activity,
+        days=days,
+        past_days=days if past is None else past,
+        novelty_days=novelty_days,
+        rare_share=0.1,
+        profile_terms=5,
+    )
+
+
 def values_of(spark: SparkSession, rows: Sequence[tuple[Any, ...]], column: Column) -> list[Any]:
     names = [f"c{i}" for i in range(len(rows[0]))]
     return [row[0] for row in spark.createDataFrame(rows, names).select(column).collect()]
@@ -88,12 +106,7 @@ def test_sizes_stop_at_the_largest_sum_in_any_order(spark: SparkSession) -> None
 def test_features_of_the_largest_sums_are_numbers(spark: SparkSession) -> None:
     rows = [{"bytes_in": 2**62, "bytes_out": 2**62, "duration_us": 40 * 24 * HOUR_US}] * 2
     activity = activity_of(spark, "network", rows)
-    past = spark.createDataFrame([], activity.schema)
-    [features] = (
-        aggregate_features(activity, past, rare_share=0.1, profile_terms=5)
-        .where("entity_type = 'host'")
-        .collect()
-    )
+    [features] = features_of(activity, [DAY]).where("entity_type = 'host'").collect()
     assert features["bytes_out_share"] == 0.5
     assert features["bytes_out_sum"] == float(2**62)
     assert math.isfinite(features["duration_sd_s"])
@@ -101,10 +114,70 @@ def test_features_of_the_largest_sums_are_numbers(spark: SparkSession) -> None:
 
 def test_without_durations_their_mean_and_spread_are_unknown(spark: SparkSession) -> None:
     activity = activity_of(spark, "network", [{"destination_ip": "10.0.0.1"}])
-    past = spark.createDataFrame([], activity.schema)
-    daily = aggregate_features(activity, past, rare_share=0.1, profile_terms=5)
-    found = daily.select("duration_mean_s", "duration_sd_s", "bytes_out_share").collect()
+    names = ("duration_mean_s", "duration_sd_s", "bytes_out_share")
+    found = features_of(activity, [DAY]).select(*names).collect()
     assert [tuple(row) for row in found] == [(None, None, None)] * 2
+
+
+# Programs by host and day of the month; day 1 is DAY.
+PROGRAMS = {
+    1: {"a": "x", "b": "x"},
+    2: {"a": "xy", "b": "x"},
+    4: {"a": "xyz", "b": "y"},
+    5: {"a": "z", "b": "xz", "c": "w"},
+    6: {"a": "y", "c": "w"},
+}
+
+
+def days_of_programs(spark: SparkSession) -> DataFrame:
+    rows = [
+        {"event_date": DAY + timedelta(days=day - 1), "host_name": host, "process_name": program}
+        for day, hosts in PROGRAMS.items()
+        for host, programs in hosts.items()
+        for program in programs
+    ]
+    activity = activity_of(spark, "process", rows)
+    return activity.where("entity_type = 'host'").persist()
+
+
+def test_new_and_rare_are_by_each_days_own_window(spark: SparkSession) -> None:
+    """Window of three days; w is new for c on no day: c has no past on the first of its two."""
+    days = [DAY + timedelta(days=day - 1) for day in PROGRAMS]
+    names = ("event_date", "entity_id", "new_program_count", "rare_program_count")
+    rows = features_of(days_of_programs(spark), days).select(*names).collect()
+    found = {(row[0].day, row[1]): (row[2], row[3]) for row in rows}
+    assert found == {
+        (1, "a"): (None, 0), (1, "b"): (None, 0),
+        (2, "a"): (1, 1), (2, "b"): (0, 0),
+        (4, "a"): (1, 1), (4, "b"): (1, 0),
+        # Day 1 lies outside: x was last seen for a on day 4, for b on day 2.
+        (5, "a"): (0, 0), (5, "b"): (1, 0), (5, "c"): (None, 1),
+        (6, "a"): (0, 0), (6, "c"): (0, 1),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("novelty_days", [3, 90], ids=["short", "of several longs"])
+def test_days_at_once_have_the_features_of_each_day_alone(
+    spark: SparkSession, novelty_days: int
+) -> None:
+    long_ago = DAY - timedelta(days=80)
+    activity = days_of_programs(spark)
+    activity = activity.unionByName(
+        activity.where(F.col("event_date") == DAY).withColumn("event_date", F.lit(long_ago))
+    )
+    known = [long_ago, *(DAY + timedelta(days=day - 1) for day in PROGRAMS)]
+    days = known[2:]
+    at_once = features_of(activity, days, past=known, novelty_days=novelty_days).collect()
+    alone = [
+        row
+        for place, day in enumerate(days, start=2)
+        for row in features_of(
+            activity.where(F.col("event_date") <= day), [day], past=known[:place],
+            novelty_days=novelty_days,
+        ).collect()
+    ]  # fmt: skip
+    assert len(at_once) == 9
+    assert sorted(map(str, at_once)) == sorted(map(str, alone))
 
 
 def test_events_alike_are_counted_as_one_by_one(spark: SparkSession) -> None:
@@ -220,11 +293,12 @@ def test_bursts_alone_and_few_gaps_are_not_regular(spark: SparkSession) -> None:
 
 def test_labels_of_a_whole_fleet_are_not_sent_to_every_task(spark: SparkSession) -> None:
     labels = spark.createDataFrame(
-        [("host", "h", "role", "web")],
-        "entity_type string, entity_id string, label string, value string",
+        [("host", "h", "role", "web", None), ("host", "g", "role", "db", DAY + timedelta(days=1))],
+        "entity_type string, entity_id string, label string, value string, effective_date date",
     )
     days = spark.createDataFrame(
-        [("host", "h"), ("host", "g")], "entity_type string, entity_id string"
+        [(DAY, "host", "h"), (DAY, "host", "g")],
+        "event_date date, entity_type string, entity_id string",
     )
     sliced = add_slice(days, labels, label="role", by_side=True, home_networks=["10.0.0.0/8"])
     assert dict(sliced.select("entity_id", "slice").collect()) == {"h": "role=web", "g": "all"}

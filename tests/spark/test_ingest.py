@@ -214,5 +214,5 @@ def test_a_night_says_how_much_of_its_files_is_in_quarantine(
     write(logs / "c.json", [line(3, DAY + timedelta(days=1)), "{of another day"])
     context = context_for(warehouse, logs)
     ingest(context)
-    faults = faults_of_inputs(context, plan_night(context, DAY))
+    faults = faults_of_inputs(plan_night(context, DAY))
     assert faults == [f"{DAY}: 3 records of its 2 files in quarantine"]

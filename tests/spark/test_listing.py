@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from tests.support.equality import same
 
 from shoal.kernels.reasons import Reason
 from shoal.models import reasons
 from shoal.models.listing import EarlierLine, ListPolicy, choose_lines
 from shoal.models.reasons import add_reasons
+from shoal.models.scoring import add_past, add_self_p_value
 from shoal.pipelines.context import Context
 from shoal.pipelines.people import explain_entity, list_outliers
 
@@ -41,6 +43,21 @@ def past_of(spark: SparkSession, scores: Mapping[str, float], nights: int) -> Da
     return frame
 
 
+def lines_of(
+    scores: DataFrame,
+    past: DataFrame | None = None,
+    earlier: Mapping[Any, EarlierLine] | None = None,
+    *,
+    scored: int = 1,
+    nights: int = 1,
+) -> list[dict[str, Any]]:
+    """The lists of the last ``nights``, of scores whose past is ``past`` and each other."""
+    past = past if past is not None else scores.where("false")
+    with_past = add_past(scores, past, past_days=28, max_p_value=POLICY.max_p_value)
+    days = {NIGHT - timedelta(days=back): scored for back in range(nights)}
+    return choose_lines(with_past, POLICY, earlier or {}, days)
+
+
 def lanes(lines: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(line["entity_id"], line["lane"]) for line in lines]
 
@@ -48,8 +65,7 @@ def lanes(lines: list[dict[str, Any]]) -> list[tuple[str, str]]:
 def test_the_standing_never_crowd_out_the_strays(spark: SparkSession) -> None:
     standing = {f"standing{i}": 5.0 for i in range(10)}
     strays = {f"stray{i}": 2.0 for i in range(5)}
-    tonight = scores_of(spark, standing | strays)
-    lines = choose_lines(tonight, past_of(spark, standing, 11), POLICY, {}, 100)
+    lines = lines_of(scores_of(spark, standing | strays), past_of(spark, standing, 11))
     assert lanes(lines) == [
         *((f"stray{i}", "stray") for i in range(3)),
         *((f"standing{i}", "standing") for i in range(3)),
@@ -72,8 +88,7 @@ def test_who_stands(
     spark: SparkSession, past_score: float, nights: int, self_p: float | None, lane: str
 ) -> None:
     past = past_of(spark, {"h": past_score}, nights)
-    tonight = scores_of(spark, {"h": 2.5}, self_p=self_p)
-    assert lanes(choose_lines(tonight, past, POLICY, {}, 1)) == [("h", lane)]
+    assert lanes(lines_of(scores_of(spark, {"h": 2.5}, self_p=self_p), past)) == [("h", lane)]
 
 
 def test_who_has_risen_since_its_newest_night_does_not_stand(spark: SparkSession) -> None:
@@ -81,7 +96,7 @@ def test_who_has_risen_since_its_newest_night_does_not_stand(spark: SparkSession
     # The one before the newest was higher; only the newest counts.
     older = scores_of(spark, {"risen": 9.0, "same": 0.5}, back=7)
     tonight = scores_of(spark, {"risen": 3.0, "same": 3.0})
-    lines = choose_lines(tonight, past.unionAll(older), POLICY, {}, 1)
+    lines = lines_of(tonight, past.unionAll(older))
     assert lanes(lines) == [("risen", "stray"), ("same", "standing")]
 
 
@@ -91,20 +106,67 @@ def test_what_the_last_list_knew_goes_on(spark: SparkSession) -> None:
         ("host", "b"): EarlierLine(1, 2.5, "case-b"),
     }
     tonight = scores_of(spark, {"a": 3.0, "b": 2.6, "c": 2.4})
-    lines = choose_lines(tonight, scores_of(spark, {}), POLICY, earlier, 50)
+    lines = lines_of(tonight, earlier=earlier, scored=50)
     assert [(line["change"], line["days_in_row"]) for line in lines] == [
         ("raised", 4), ("unchanged", 2), ("new", 1),
     ]  # fmt: skip
     assert [line["case_id"] for line in lines][:2] == ["case-a", "case-b"]
     assert lines[0]["expected_by_chance"] == pytest.approx(50 * 10**-3.0)
-    assert not {"strange_nights", "last_score", "place"} & set(lines[0])
+    assert not {"strange_nights", "last_score", "past_nights", "place"} & set(lines[0])
+
+
+def test_nights_at_once_are_listed_one_after_the_other(spark: SparkSession) -> None:
+    """Each has its own capacity, and knows the list of the night before it."""
+    nights = [{"a": 3.0, "b": 2.0}, {"a": 2.9, "c": 5.0}, {"b": 4.0, "a": 4.5}]
+    frames = [scores_of(spark, night, back=2 - at) for at, night in enumerate(nights)]
+    lines = lines_of(
+        frames[2].unionAll(frames[0]).unionAll(frames[1]),
+        earlier={("host", "b"): EarlierLine(7, 2.0, "case-b")},
+        nights=3,
+    )
+    found = [(x["event_date"].day, x["entity_id"], x["days_in_row"], x["change"]) for x in lines]
+    first = (NIGHT - timedelta(days=2)).day
+    assert found == [
+        (first, "a", 1, "new"), (first, "b", 8, "unchanged"),
+        (first + 1, "c", 1, "new"), (first + 1, "a", 2, "unchanged"),
+        (NIGHT.day, "a", 3, "raised"), (NIGHT.day, "b", 1, "new"),
+    ]  # fmt: skip
+    assert lines[1]["case_id"] == "case-b" != lines[-1]["case_id"]
 
 
 def test_equal_scores_go_by_key_whatever_the_partitions(spark: SparkSession) -> None:
     tonight = scores_of(spark, {"d": 2.0, "b": 2.0 + 1e-9, "c": 2.0 - 1e-9, "a": 2.0, "e": 0.1})
     for n in (1, 3):
-        lines = choose_lines(tonight.repartition(n), scores_of(spark, {}), POLICY, {}, 5)
-        assert [line["entity_id"] for line in lines] == ["a", "b", "c"]
+        assert [line["entity_id"] for line in lines_of(tonight.repartition(n))] == ["a", "b", "c"]
+
+
+def test_self_p_value_does_not_hang_on_the_last_digits(spark: SparkSession) -> None:
+    tonight = scores_of(spark, {"a": 0.3 + 1e-9, "b": 2.0})
+    past = past_of(spark, {"a": 0.3, "b": 0.3}, 9)
+    with_past = add_past(tonight, past, past_days=28, max_p_value=0.05)
+    scored = add_self_p_value(with_past, min_nights=5)
+    found = {row["entity_id"]: row["self_p_value"] for row in scored.collect()}
+    assert found == pytest.approx({"a": 1.0, "b": 0.1})
+
+
+def test_the_past_of_a_night_is_its_window_whether_stored_or_scored_at_once(
+    spark: SparkSession,
+) -> None:
+    stored = past_of(spark, {"a": 2.0}, 9).where(F.col("event_date") < NIGHT - timedelta(days=2))
+    # An entity without a score that night has a row, and that night is none of its past.
+    none = scores_of(spark, {"a": 0.0}, back=2).select(
+        *(F.lit(None).cast(f.dataType).alias(f.name) if "p_value" in f.name or "score" in f.name
+          else F.col(f.name) for f in scores_of(spark, {}).schema)
+    )  # fmt: skip
+    nights = none.unionAll(scores_of(spark, {"a": 1.0}, back=1)).unionAll(
+        scores_of(spark, {"a": 1.5})
+    )
+    found = add_past(nights, stored, past_days=5, max_p_value=0.05).orderBy("event_date")
+    rows = [
+        (r["past_nights"], r["as_strange_nights"], r["strange_nights"], r["last_score"])
+        for r in found.collect()
+    ]
+    assert rows == [(5, 0, 5, 2.0), (4, 4, 4, 2.0), (4, 3, 3, 1.0)]
 
 
 @pytest.fixture
@@ -136,14 +198,22 @@ def test_peers_are_those_scored_tonight_in_the_slice(
     ]
     novelty = ", ".join(f"new_{name}_count double" for name in reasons.NOVEL_DIMENSIONS)
     schema = (
-        f"entity_type string, entity_id string, slice string, features array<double>, {novelty}"
+        "event_date date, entity_type string, entity_id string, slice string, "
+        f"features array<double>, {novelty}"
     )
-    entity_days = spark.createDataFrame(
-        [(*day[:4], day[4] and float(day[4]), *[None] * 5) for day in days], schema
-    ).repartition(3)
+    rows = [(NIGHT, *day[:4], day[4] and float(day[4]), *[None] * 5) for day in days]
+    # Another night that is listed at once: who is as high then is no peer of tonight.
+    rows.append(
+        (NIGHT - timedelta(days=1), "host", "other-night", "x", [9.0, 1.0], 1.0, *[None] * 5)
+    )
+    entity_days = spark.createDataFrame(rows, schema).repartition(3)
     scores = entity_days.where("entity_id NOT IN ('unscored', 'nan')")
-    lines = [{"entity_type": k, "entity_id": "me", "slice": "x"} for k in ("user", "host")]
-    user, host = add_reasons(lines, entity_days, scores, one_reason({"host"}), top=3)
+    lines = [
+        {"event_date": NIGHT, "entity_type": k, "entity_id": "me", "slice": "x"}
+        for k in ("user", "host")
+    ]
+    models = {NIGHT: one_reason({"host"})}
+    user, host = add_reasons(lines, entity_days, scores, models, top=3)
     assert user["reasons"] == []
     assert (host["novelty"], user["novelty"]) == (2, 1)
     [reason] = host["reasons"]
@@ -156,13 +226,15 @@ def test_without_peers_the_counts_are_zero(
 ) -> None:
     novelty = ", ".join(f"0.0D AS new_{name}_count" for name in reasons.NOVEL_DIMENSIONS)
     alone = spark.sql(
-        f"SELECT 'host' AS entity_type, 'me' AS entity_id, 'x' AS slice, "
+        f"SELECT DATE '{NIGHT}' AS event_date, 'host' AS entity_type, 'me' AS entity_id, "
+        f"'x' AS slice, "
         f"array(7.0D, 1.0D) AS features, {novelty}"
     )
-    line = {"entity_type": "host", "entity_id": "me", "slice": "x"}
-    [found] = add_reasons([line], alone, alone, one_reason({"host"}), top=3)
+    line = {"event_date": NIGHT, "entity_type": "host", "entity_id": "me", "slice": "x"}
+    models = {NIGHT: one_reason({"host"})}
+    [found] = add_reasons([line], alone, alone, models, top=3)
     assert (found["reasons"][0]["peers_sharing"], found["reasons"][0]["peers"]) == (0, 0)
-    assert add_reasons([], alone, alone, one_reason({"host"}), top=3) == []
+    assert add_reasons([], alone, alone, models, top=3) == []
 
 
 def test_an_entity_is_explained_as_it_was_listed(windows_nights: Context) -> None:

@@ -11,8 +11,7 @@ from sklearn.mixture import GaussianMixture
 
 from shoal.kernels.mixture import fit_mixture
 from shoal.models.mllib import fit_kmeans_on_all, fit_mixture_on_all
-from shoal.models.scoring import add_self_p_value
-from shoal.models.vectors import VALUES, add_vector, teaching_rows
+from shoal.models.vectors import VALUES, VectorRule, add_vector, teaching_rows
 from shoal.spark.sampling import bound_groups, hash_sample
 
 
@@ -96,7 +95,7 @@ def entity_rows(spark):
 
 def test_slices_are_bounded_by_whole_entities_of_any_name(spark):
     rows = entity_rows(spark)
-    bounded = bound_groups(rows, "slice", max_rows=400)
+    bounded = bound_groups(rows, ["slice"], max_rows=400)
     assert bounded.columns == rows.columns
     kept = bounded.toPandas()
     assert (kept.groupby("entity_id").size() == 4).all()
@@ -104,17 +103,19 @@ def test_slices_are_bounded_by_whole_entities_of_any_name(spark):
     big = kept.loc[kept["slice"] == "big", "entity_id"]
     assert 280 <= len(big) <= 520
     assert big.max() > "host-250"  # not the first by name
-    assert bound_groups(rows, "slice", max_rows=20_000).count() == 1220
-    again = bound_groups(rows.repartition(7), "slice", max_rows=400).toPandas()
+    assert bound_groups(rows, ["slice"], max_rows=20_000).count() == 1220
+    again = bound_groups(rows.repartition(7), ["slice"], max_rows=400).toPandas()
     assert set(again["entity_id"]) == set(kept["entity_id"])
 
 
 def test_a_bounded_slice_holds_what_a_hash_sample_of_it_would(spark):
     big = entity_rows(spark).where(F.col("slice") == "big")
-    sample = hash_sample(big, max_rows=400)
-    kept = bound_groups(big, "slice", max_rows=400).toPandas()
+    drawn = hash_sample(big, max_rows=400)
+    assert not drawn.is_whole
+    assert hash_sample(big, max_rows=1200).is_whole
+    kept = bound_groups(big, ["slice"], max_rows=400).toPandas()
     pd.testing.assert_frame_equal(
-        kept.sort_values(["entity_id", "event_date"], ignore_index=True), sample
+        kept.sort_values(["entity_id", "event_date"], ignore_index=True), drawn.rows
     )
 
 
@@ -137,7 +138,7 @@ def ready_rows(spark):
 
 
 def test_vectors_of_a_ready_table_build_its_map_once_a_row(spark):
-    wanted = {"asset": (VALUES, ["y", "x", "absent"])}
+    wanted = [VectorRule(F.col("entity_type") == "asset", VALUES, ["y", "x", "absent"])]
     vectors_of = add_vector(ready_rows(spark), wanted)
     found = {row["entity_id"]: row for row in vectors_of.collect()}
     assert found["a"]["features"] == [2.0, 1.0, None]
@@ -150,8 +151,9 @@ def test_vectors_of_a_ready_table_build_its_map_once_a_row(spark):
 
 
 def test_rows_that_may_teach_are_finite_and_of_one_type(spark):
-    names = ["x", "y"]
-    kept = teaching_rows(ready_rows(spark), "asset", VALUES, names, min_events=5).collect()
+    is_asset = F.col("entity_type") == "asset"
+    rule = VectorRule(is_asset, VALUES, ["x", "y"])
+    kept = teaching_rows(ready_rows(spark), [rule], min_events=5).collect()
     assert sorted(row["entity_id"] for row in kept) == ["a", "c", "d"]
     builtin = (
         ready_rows(spark)
@@ -159,15 +161,7 @@ def test_rows_that_may_teach_are_finite_and_of_one_type(spark):
         .withColumn("x", F.lit(1.0))
         .withColumn("event_count", F.when(F.col("entity_id") == "a", 4).otherwise(5))
     )
-    kept = teaching_rows(builtin, "asset", "builtin", ["x"], min_events=5).collect()
+    rule = VectorRule(is_asset, "builtin", ["x"])
+    kept = teaching_rows(builtin, [rule], min_events=5).collect()
     assert sorted(row["entity_id"] for row in kept) == ["b", "c", "d"]
-    assert kept[0].asDict().keys() == {"entity_id", "event_date", "slice", "features"}
-
-
-def test_self_p_value_does_not_hang_on_the_last_digits(spark):
-    keys = "entity_type string, entity_id string, anomaly_score double"
-    tonight = spark.createDataFrame([("host", "a", 0.3 + 1e-9), ("host", "b", 2.0)], keys)
-    past = [("host", name, 0.3) for name in ("a", "b") for _ in range(9)]
-    scored = add_self_p_value(tonight, spark.createDataFrame(past, keys), min_nights=5)
-    found = {row["entity_id"]: row["self_p_value"] for row in scored.collect()}
-    assert found == pytest.approx({"a": 1.0, "b": 0.1})
+    assert all(row["features"] == [1.0] for row in kept)

@@ -24,7 +24,8 @@ from shoal.pipelines.fit import fit
 from shoal.pipelines.nightly import publish
 from shoal.pipelines.plan import faults_of_inputs, plan_night
 from shoal.pipelines.score import score
-from shoal.spark.nights import hide_night, published_nights
+from shoal.pipelines.span import span_of_night
+from shoal.spark.nights import hide_nights, published_nights
 
 FIRST, LAST = WINDOWS_NIGHTS
 
@@ -72,7 +73,7 @@ def test_a_night_that_lacks_a_step_is_not_published(
     for table in emptied:
         finished.warehouse.delete_where(table, f"event_date = DATE '{LAST}'")
     with pytest.raises(DataError, match=rf"{LAST} is not whole: .*\(missing: {missing}\)"):
-        publish(finished, LAST)
+        publish(finished, span_of_night(finished, LAST))
     for table in emptied:
         finished.spark.sql(
             f"RESTORE {finished.warehouse.identifier(table)} TO VERSION AS OF {before[table.name]}"
@@ -82,39 +83,39 @@ def test_a_night_that_lacks_a_step_is_not_published(
 def test_steps_after_a_forced_fit_make_a_whole_night_of_its_model(finished: Context) -> None:
     before = promoted(finished)
     changed = opened(finished, Path(finished.warehouse.path or ""), n_components=3)
-    fit(changed, LAST, only_due=True)
+    fit(changed, span_of_night(changed, LAST), only_due=True)
     assert promoted(changed) == before
-    fit(changed, LAST)
+    fit(changed, span_of_night(changed, LAST))
     forced = sorted(set(promoted(changed)) - set(before))
     # The hosts of so few nights are too few for a model.
     assert [version.rpartition("-")[0] for version in forced] == [f"user-{LAST:%Y%m%d}"]
     with pytest.raises(DataError, match="were not written from the inputs as they are now"):
-        publish(changed, LAST)
+        publish(changed, span_of_night(changed, LAST))
     with pytest.raises(DataError, match=f"run `shoal features --date {LAST}` first"):
-        score(changed, LAST)
-    build_features(changed, LAST)
+        score(changed, span_of_night(changed, LAST))
+    build_features(changed, span_of_night(changed, LAST))
     assert [night.event_date for night in published_nights(changed.warehouse)][-1] < LAST
     with pytest.raises(DataError, match=r"entity_scores.* were not written from the inputs"):
-        publish(changed, LAST)
-    score(changed, LAST)
-    drift(changed, LAST)
-    plan = publish(changed, LAST)
+        publish(changed, span_of_night(changed, LAST))
+    score(changed, span_of_night(changed, LAST))
+    drift(changed, span_of_night(changed, LAST))
+    span = publish(changed, span_of_night(changed, LAST))
     night = published_nights(changed.warehouse)[-1]
-    assert (night.event_date, night.run_id) == (LAST, plan.run_id)
+    assert (night.event_date, night.run_id) == (LAST, span.run_ids[LAST])
     assert sorted(night.model_versions.values()) == forced
 
 
 def test_inputs_that_change_while_a_night_runs_are_a_reason_to_try_again(
     finished: Context,
 ) -> None:
-    plan = plan_night(finished, LAST)
+    span = span_of_night(finished, LAST)
     add_label(finished, "changed")
     with pytest.raises(TryAgainError, match="run the same command again"):
-        publish(finished, LAST, plan)
+        publish(finished, span)
 
 
 def test_a_night_says_which_earlier_nights_it_had_to_do_without(finished: Context) -> None:
-    assert faults_of_inputs(finished, plan_night(finished, LAST)) == []
-    hide_night(finished.warehouse, FIRST, "somebody-elses")
-    faults = faults_of_inputs(finished, plan_night(finished, LAST))
+    assert faults_of_inputs(plan_night(finished, LAST)) == []
+    hide_nights(finished.warehouse, {FIRST: "somebody-elses"})
+    faults = faults_of_inputs(plan_night(finished, LAST))
     assert faults == [f"{LAST}: earlier nights without publication: {FIRST}"]

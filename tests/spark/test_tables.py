@@ -12,7 +12,7 @@ from shoal.config import validate
 from shoal.contracts import NIGHTS, TABLES, UNSCORED, Column
 from shoal.contracts.table import STRING
 from shoal.errors import ContractError
-from shoal.spark.nights import Night, published_nights, write_night
+from shoal.spark.nights import Night, published_nights, write_nights
 from shoal.spark.tables import Warehouse, apply_contracts, open_warehouse
 
 DAY = date(2024, 3, 4)
@@ -30,8 +30,8 @@ def catalog(spark: SparkSession) -> Iterator[Warehouse]:
 
 def test_catalog_tables_are_made_written_and_read(catalog: Warehouse) -> None:
     assert {state for _, state in apply_contracts(catalog)} == {"unchanged"}
-    write_night(catalog, Night(DAY, "first", "published"))
-    write_night(catalog, Night(DAY, "second", "published"))
+    write_nights(catalog, [Night(DAY, "first", "published")])
+    write_nights(catalog, [Night(DAY, "second", "published")])
     assert [night.run_id for night in published_nights(catalog)] == ["second"]
     described = catalog.spark.sql(f"DESCRIBE TABLE {catalog.identifier(NIGHTS)}").collect()
     comments = {row["col_name"]: row["comment"] for row in described}

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 RUNTIME_SECTIONS = frozenset({"storage", "spark", "log", "lease"})
 """Sections that change how Shoal runs, never what its numbers mean."""
 
-MEANING_VERSION = 1
+MEANING_VERSION = 2
 """Raised when the same configuration and inputs give other numbers than the Shoal before."""
 
 BuiltinEntity = Literal["host", "user", "source_address"]

@@ -34,7 +34,12 @@ MODELS = Table(
         Column("valid_from_date", DATE, "first night it may serve", is_nullable=False),
         Column("status", STRING, "global, refined, or kept_global: no gain from refinement"),
         Column("reason", STRING, "why the status is what it is"),
-        Column("fitted_by", STRING, "mllib, or scikit-learn on the sample and why"),
+        Column(
+            "fitted_by",
+            STRING,
+            "mllib on all rows; scikit-learn on all rows, where the sample holds them; or "
+            "scikit-learn on the sample and why",
+        ),
         Column("feature_set", STRING, "builtin or values"),
         Column("feature_names", STRINGS, "features in the order of every vector here"),
         Column("is_logged", BOOLEANS, "features that are log1p-transformed"),
@@ -114,5 +119,8 @@ MODEL_STATUS = Table(
         Column("effective_date", DATE, "first night it holds for"),
         Column("reason", STRING, "why"),
         Column("actor", STRING, "nightly, or who did it"),
+        Column("training_nights", LONG, "published nights in the reference window of the fit"),
+        Column("config_hash", STRING, "hash of the configuration's meaning at the fit"),
     ),
+    version=2,
 )

@@ -22,25 +22,32 @@ def add_slice(
 ) -> DataFrame:
     """Add ``slice``: ``label=value`` where the entity has it, and the side of an address.
 
-    Grain entity × day in and out. ``labels`` are rows of ``entity_labels`` in force.
+    Grain entity × day in and out. ``labels`` are rows of ``entity_labels``; one counts from its
+    ``effective_date`` on.
     """
-    role = (
+    dated = F.struct("effective_date", "value")
+    roles = (
         labels.where(F.col("label") == F.lit(label or ""))
         .groupBy("entity_type", "entity_id")
-        .agg(F.min("value").alias("label_value"))
+        .agg(F.collect_list(dated).alias("roles"))
     )
-    prefix = F.lit(f"{label}=")
-    role_part = F.when(F.col("label_value").isNotNull(), F.concat(prefix, "label_value"))
+    value = F.array_min(F.transform(F.filter("roles", _in_force), lambda role: role["value"]))
+    role_part = F.when(value.isNotNull(), F.concat(F.lit(f"{label}="), value))
     is_address = F.col("entity_type") == "source_address"
     inside = is_inside(F.col("entity_id"), home_networks)
     side = F.when(is_address, F.when(inside, F.lit("inside")).otherwise(F.lit("outside")))
     parts = [role_part, side] if by_side else [role_part]
     joined = F.concat_ws("|", *parts)
     return (
-        entity_days.join(role, ["entity_type", "entity_id"], how="left")
+        entity_days.join(roles, ["entity_type", "entity_id"], how="left")
         .withColumn("slice", F.when(joined == "", F.lit(UNGROUPED)).otherwise(joined))
-        .drop("label_value")
+        .drop("roles")
     )
+
+
+def _in_force(role: Column) -> Column:
+    start = role["effective_date"]
+    return start.isNull() | (start <= F.col("event_date"))
 
 
 def is_inside(address: Column, home_networks: Sequence[str]) -> Column:

@@ -1,22 +1,27 @@
 """Cluster drift: a night's clusters matched with an earlier night's on the entities of both."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
 from shoal.kernels.centroids import assign, continue_kmeans
 from shoal.kernels.matching import cluster_jaccard, contingency_scores, match_centers
+from shoal.kernels.preparation import Preparation
 from shoal.models.peer_models import PeerModel
-from shoal.models.vectors import feature_matrix
-from shoal.spark.sampling import hash_sample
+from shoal.models.vectors import VectorRule, feature_matrix, teaching_rows
+from shoal.spark.sampling import bound_groups
 
 Array = NDArray[np.float64]
 OVERALL = -1
+_NIGHT = ["model_version", "event_date"]
+_LABELLED = "model_version string, event_date date, entity_id string, cluster int"
 
 
 @dataclass(frozen=True)
@@ -28,47 +33,123 @@ class DriftSettings:
     sample_rows: int
 
 
-def compare_nights(
-    reference: DataFrame, analysis: DataFrame, model: PeerModel, settings: DriftSettings
-) -> list[dict[str, Any]]:
-    """Cluster both nights in one preparation, match the centres, compare the members.
+@dataclass(frozen=True)
+class Comparison:
+    """A night and the one before it, in the clusters of one entity type's model.
 
-    Both nights are clustered by k-means on a hash sample with the model's centres as the start,
-    so that a difference is the nights' and not a random start's; then all rows are assigned.
-
-    Parameters
+    Attributes
     ----------
-    reference, analysis : entity × day of one entity type with ``features`` in the model's order
+    number : tells comparisons apart
+    """
+
+    number: int
+    reference_date: date
+    analysis_date: date
+    model: PeerModel
+
+    @property
+    def nights(self) -> dict[str, date]:
+        """Both nights by their part."""
+        return {"reference": self.reference_date, "analysis": self.analysis_date}
+
+
+@dataclass(frozen=True, eq=False)
+class _Clustering:
+    """A night's centres, and the preparation in whose space they lie."""
+
+    preparation: Preparation
+    centers: Array
+
+
+_Night = tuple[str, date]
+"""Model version and night: what is clustered once, however many comparisons it is in."""
+
+
+def compared_rows(
+    features: DataFrame, comparisons: Sequence[Comparison], *, min_events: int
+) -> DataFrame:
+    """Rows of ``entity_features`` that take part in comparisons, once for every model.
+
+    A night at the change of a model is compared in both: with the one before it, and with the one
+    after it.
 
     Returns
     -------
-    Rows of ``drift_clusters``: one overall (cluster −1), and one a reference cluster.
+    Entity × day × model with ``model_version`` and ``features`` in that model's order.
     """
-    facts: dict[str, Any] = {
-        "entity_type": model.entity_type,
-        "model_version": model.model_version,
-    }
-    nights = {"reference": reference, "analysis": analysis}
-    samples = {
-        name: hash_sample(
-            night.select("entity_id", "event_date", "features"), max_rows=settings.sample_rows
-        )
-        for name, night in nights.items()
-    }
-    for name, sample in samples.items():
-        if sample.empty:
-            return [{**facts, **insufficient(f"no entity of this type on the {name} night")}]
-    reference_centers, analysis_centers = (
-        _fit_centers(sample, model, settings) for sample in samples.values()
+    models = {comparison.model.model_version: comparison.model for comparison in comparisons}
+    versions = []
+    for version, model in sorted(models.items()):
+        own = [c for c in comparisons if c.model.model_version == version]
+        nights = sorted({night for c in own for night in c.nights.values()})
+        is_own = (F.col("entity_type") == model.entity_type) & F.col("event_date").isin(nights)
+        versions.append(F.when(is_own, F.lit(version)))
+    known = F.filter(F.array(*versions), lambda version: version.isNotNull())
+    rules = [
+        VectorRule(F.col("model_version") == version, model.feature_set, model.feature_names)
+        for version, model in sorted(models.items())
+    ]
+    tagged = features.withColumn("model_version", F.explode(known))
+    return teaching_rows(tagged, rules, min_events=min_events)
+
+
+def compare_nights(
+    entity_days: DataFrame, comparisons: Sequence[Comparison], settings: DriftSettings
+) -> dict[int, list[dict[str, Any]]]:
+    """Cluster both nights in one preparation, match the centres, compare the members.
+
+    Nights are clustered by k-means on a hash sample with the model's centres as the start, so that
+    a difference is the nights' and not a random start's; then all rows are assigned.
+
+    Parameters
+    ----------
+    entity_days : rows of all nights that may teach, with ``model_version`` and ``features`` in that
+        model's order; a night that is compared in two models is in it twice
+
+    Returns
+    -------
+    Rows of ``drift_clusters`` by number of the comparison: one overall (cluster −1), and one a
+    reference cluster.
+    """
+    clusterings = _fit_centers(entity_days, comparisons, settings)
+    found: dict[int, list[dict[str, Any]]] = {}
+    known = []
+    for comparison in comparisons:
+        missing = [
+            part
+            for part, night in comparison.nights.items()
+            if (comparison.model.model_version, night) not in clusterings
+        ]
+        if missing:
+            row = insufficient(f"no entity of this type on the {missing[0]} night")
+            found[comparison.number] = [{**_facts(comparison), **row}]
+        else:
+            known.append(comparison)
+    counts = _count_pairs(entity_days, known, clusterings, settings.winsorize_sd) if known else []
+    for comparison in known:
+        own = [row[1:] for row in counts if row[0] == comparison.number]
+        found[comparison.number] = _compared(comparison, own, clusterings, settings)
+    return found
+
+
+def _facts(comparison: Comparison) -> dict[str, Any]:
+    model = comparison.model
+    return {"entity_type": model.entity_type, "model_version": model.model_version}
+
+
+def _compared(
+    comparison: Comparison,
+    counts: Sequence[Any],
+    clusterings: Mapping[_Night, _Clustering],
+    settings: DriftSettings,
+) -> list[dict[str, Any]]:
+    """Rows of a comparison from its entities by (reference cluster, analysis cluster)."""
+    version = comparison.model.model_version
+    reference, analysis = (
+        clusterings[version, night].centers for night in comparison.nights.values()
     )
-    counts = _count_pairs(
-        _assigned(reference, model, reference_centers, settings.winsorize_sd),
-        _assigned(analysis, model, analysis_centers, settings.winsorize_sd),
-    )
-    table, only_reference, only_analysis = _contingency(
-        counts, len(reference_centers), len(analysis_centers)
-    )
-    facts |= {
+    table, only_reference, only_analysis = _contingency(counts, len(reference), len(analysis))
+    facts = _facts(comparison) | {
         "entities_both": int(table.sum()),
         "entities_reference_only": only_reference,
         "entities_analysis_only": only_analysis,
@@ -76,7 +157,7 @@ def compare_nights(
     if table.sum() < settings.min_entities:
         detail = f"{int(table.sum())} entities on both nights, {settings.min_entities} needed"
         return [{**facts, **insufficient(detail)}]
-    return [{**facts, **row} for row in _rows(table, reference_centers, analysis_centers)]
+    return [{**facts, **row} for row in _rows(table, reference, analysis)]
 
 
 def insufficient(detail: str) -> dict[str, Any]:
@@ -88,42 +169,94 @@ def insufficient(detail: str) -> dict[str, Any]:
     }
 
 
-def _fit_centers(sample: pd.DataFrame, model: PeerModel, settings: DriftSettings) -> Array:
-    """Centres of one night's sample, from the model's centres on."""
-    rows = model.geometry.preparation.project_winsorized(
-        feature_matrix(sample["features"]), settings.winsorize_sd
+def _fit_centers(
+    entity_days: DataFrame, comparisons: Sequence[Comparison], settings: DriftSettings
+) -> dict[_Night, _Clustering]:
+    """Centres of each night's sample, from the model's on; a night without rows has none."""
+    models = {comparison.model.model_version: comparison.model for comparison in comparisons}
+    found = {}
+    for (version, night), sample in _samples(entity_days, settings.sample_rows).items():
+        geometry = models[version].geometry
+        rows = geometry.preparation.project_winsorized(
+            feature_matrix(sample["features"]), settings.winsorize_sd
+        )
+        centers = continue_kmeans(rows, geometry.centers)
+        found[version, night] = _Clustering(geometry.preparation, centers)
+    return found
+
+
+def _samples(entity_days: DataFrame, max_rows: int) -> dict[_Night, pd.DataFrame]:
+    """A hash sample of each night, sorted by entity."""
+    bounded = bound_groups(
+        entity_days.select(*_NIGHT, "entity_id", "features"), _NIGHT, max_rows=max_rows
     )
-    return continue_kmeans(rows, model.geometry.centers)
+    rows = bounded.toPandas().sort_values("entity_id", ignore_index=True)
+    return dict(_by_night(rows))
 
 
-def _assigned(
-    entity_days: DataFrame, model: PeerModel, centers: Array, winsorize_sd: float
-) -> DataFrame:
-    """The cluster of each entity: (entity_id, cluster)."""
-    preparation = model.geometry.preparation
+def _by_night(rows: pd.DataFrame) -> Iterator[tuple[_Night, pd.DataFrame]]:
+    for key, group in rows.groupby(_NIGHT):
+        yield cast(_Night, key), group
+
+
+def _count_pairs(
+    entity_days: DataFrame,
+    comparisons: Sequence[Comparison],
+    clusterings: Mapping[_Night, _Clustering],
+    winsorize_sd: float,
+) -> list[Any]:
+    """Entities by comparison, reference cluster and analysis cluster, null where they lack one."""
 
     def label(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
-            if len(batch):
-                values = feature_matrix(batch["features"])
-                labels, _, _ = assign(preparation.project_winsorized(values, winsorize_sd), centers)
-                yield pd.DataFrame({"entity_id": batch["entity_id"], "cluster": labels})
+            yield label_batch(batch, clusterings, winsorize_sd)
 
-    return entity_days.select("entity_id", "features").mapInPandas(
-        label, "entity_id string, cluster int"
+    labelled = entity_days.select(*_NIGHT, "entity_id", "features").mapInPandas(label, _LABELLED)
+    return (
+        labelled.withColumn("part", F.explode(_parts(comparisons)))
+        .groupBy("part.number", "entity_id")
+        .agg(
+            F.max(F.when(F.col("part.is_reference"), F.col("cluster"))).alias("reference_cluster"),
+            F.max(F.when(~F.col("part.is_reference"), F.col("cluster"))).alias("analysis_cluster"),
+        )
+        .groupBy("number", "reference_cluster", "analysis_cluster")
+        .count()
+        .collect()
     )
 
 
-def _count_pairs(reference: DataFrame, analysis: DataFrame) -> list[Any]:
-    """Entities by (reference cluster, analysis cluster), null where a night lacks them."""
-    first = reference.withColumnRenamed("cluster", "reference_cluster")
-    second = analysis.withColumnRenamed("cluster", "analysis_cluster")
-    both = first.join(second, ["entity_id"], how="full")
-    return both.groupBy("reference_cluster", "analysis_cluster").count().collect()
+def _parts(comparisons: Sequence[Comparison]) -> Column:
+    """The parts that a row's night has in comparisons: up to two, before and after it."""
+    parts = [
+        F.when(
+            (F.col("model_version") == comparison.model.model_version)
+            & (F.col("event_date") == F.lit(night)),
+            F.struct(
+                F.lit(comparison.number).alias("number"),
+                F.lit(name == "reference").alias("is_reference"),
+            ),
+        )
+        for comparison in comparisons
+        for name, night in comparison.nights.items()
+    ]
+    return F.filter(F.array(*parts), lambda part: part.isNotNull())
+
+
+def label_batch(
+    batch: pd.DataFrame, clusterings: Mapping[_Night, _Clustering], winsorize_sd: float
+) -> pd.DataFrame:
+    """Group function of the assignment, without Spark: the cluster of each entity on its night."""
+    labelled = batch[[*_NIGHT, "entity_id"]].assign(cluster=-1)
+    for night, group in _by_night(batch):
+        clustering = clusterings[night]
+        values = feature_matrix(group["features"])
+        rows = clustering.preparation.project_winsorized(values, winsorize_sd)
+        labelled.loc[group.index, "cluster"] = assign(rows, clustering.centers)[0]
+    return labelled
 
 
 def _contingency(
-    counts: list[Any], n_reference: int, n_analysis: int
+    counts: Sequence[Any], n_reference: int, n_analysis: int
 ) -> tuple[NDArray[np.int64], int, int]:
     table = np.zeros((n_reference, n_analysis), dtype=np.int64)
     only_reference = only_analysis = 0

@@ -78,7 +78,8 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
     """
     started = time.monotonic()
     with persisted(reference) as rows:
-        sample = hash_sample(rows, max_rows=request.sample_rows)
+        drawn = hash_sample(rows, max_rows=request.sample_rows)
+        sample = drawn.rows
         _require_enough(sample, request)
         names, chosen = _known_features(sample, request)
         rows = rows.withColumn("features", _pick(chosen))
@@ -91,7 +92,10 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
             is_count=np.asarray([request.is_count[name] for name in names]),
             settings=request.settings,
         )
-        geometry, fitted_by = _fit_on_all(rows, fitted, values, request)
+        geometry, fitted_by = fitted.geometry, "scikit-learn on all rows"
+        if not drawn.is_whole:
+            # Else MLlib would only repeat what scikit-learn has done.
+            geometry, fitted_by = _fit_on_all(rows, fitted, values, request)
         whole = _global_row(geometry, fitted, sample, values, groups)
         slices = refine_slices(
             rows,

@@ -1,19 +1,26 @@
 """The night's list: who is on it and in which lane.
 
-What is collected here is bounded: at most the list's capacity a lane.
+What is collected here is bounded: at most the list's capacity a night and lane.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 Entity = tuple[str, str]
+NightEntity = tuple[date, str, str]
+
+
+def night_entity(row: Mapping[str, Any] | Row) -> NightEntity:
+    """Key of a row that is of an entity and a night."""
+    return row["event_date"], row["entity_type"], row["entity_id"]
+
 
 STANDING_NIGHTS = 5
 """Strange past nights after which an entity that is usual for itself is standing."""
@@ -46,60 +53,68 @@ class EarlierLine:
 
 def choose_lines(
     scores: DataFrame,
-    past_scores: DataFrame,
     policy: ListPolicy,
     earlier: Mapping[Entity, EarlierLine],
-    scored: int,
+    scored: Mapping[date, int],
 ) -> list[dict[str, Any]]:
-    """The lines of the list in order, strays before standing, without reasons and evidence.
+    """The lines of the list of each night, strays before standing, without reasons and evidence.
 
     Ties of the rounded score are broken by key, so that the order never depends on chance.
 
     Parameters
     ----------
-    scores : rows of ``entity_scores`` of the night
-    past_scores : rows of published nights before it
-    earlier : lines of the previous published night
-    scored : number of entities scored, for ``expected_by_chance``
+    scores : scored rows of ``entity_scores`` of successive nights, with what `add_past` adds
+    earlier : lines of the published night before the first of them
+    scored : number of entities scored by night, for ``expected_by_chance``
     """
-    order = Window.partitionBy("lane").orderBy(
+    order = Window.partitionBy("event_date", "lane").orderBy(
         F.round("anomaly_score", _SCORE_DECIMALS).desc(), *_ENTITY
     )
     chosen = (
         scores.where(F.col("p_value") <= policy.max_p_value)
-        .transform(add_lane, past_scores, max_p_value=policy.max_p_value)
+        .withColumn("lane", _lane())
         .withColumn("place", F.row_number().over(order))
         .where(F.col("place") <= policy.capacity)
-        .orderBy(F.col("lane") != "stray", "place")
-        .drop("place")
+        .orderBy("event_date", F.col("lane") != "stray", "place")
+        .drop("place", "past_nights", "as_strange_nights", "strange_nights", "last_score")
         .collect()
     )
-    return [
-        _line(row.asDict(), rank, earlier, policy, scored)
-        for rank, row in enumerate(chosen, start=1)
-    ]
+    rows: dict[date, list[dict[str, Any]]] = {day: [] for day in sorted(scored)}
+    for row in chosen:
+        rows[row["event_date"]].append(row.asDict())
+    lines: list[dict[str, Any]] = []
+    for day, listed in rows.items():
+        tonight = [
+            _line(row, rank, earlier, policy, scored[day])
+            for rank, row in enumerate(listed, start=1)
+        ]
+        earlier = earlier_lines(tonight)
+        lines += tonight
+    return lines
 
 
-def add_lane(scores: DataFrame, past_scores: DataFrame, *, max_p_value: float) -> DataFrame:
-    """Add ``lane``; grain entity in and out.
+def earlier_lines(lines: Iterable[Mapping[str, Any]]) -> dict[Entity, EarlierLine]:
+    """What the next night needs to know of a night's lines."""
+    return {
+        (line["entity_type"], line["entity_id"]): EarlierLine(
+            int(line["days_in_row"]), float(line["anomaly_score"]), str(line["case_id"])
+        )
+        for line in lines
+    }
+
+
+def _lane() -> Column:
+    """The lane of an entity, by its past scores.
 
     Past scores tell who stands, not past lists: on those the standing would take the place of
     the strays, or an entity that was crowded out would count as new.
     """
-    past = past_scores.groupBy(*_ENTITY).agg(
-        F.count_if(F.col("p_value") <= max_p_value).alias("strange_nights"),
-        F.max_by("anomaly_score", "event_date").alias("last_score"),
-    )
     is_standing = (
         (F.col("strange_nights") >= STANDING_NIGHTS)
         & (F.col("self_p_value") > STANDING_SELF_P)
         & (F.col("anomaly_score") < F.col("last_score") + RAISED_BY)
     )
-    return (
-        scores.join(past, _ENTITY, how="left")
-        .withColumn("lane", F.when(is_standing, F.lit("standing")).otherwise(F.lit("stray")))
-        .drop("strange_nights", "last_score")
-    )
+    return F.when(is_standing, F.lit("standing")).otherwise(F.lit("stray"))
 
 
 def _line(

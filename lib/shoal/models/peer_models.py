@@ -19,6 +19,13 @@ PARENT = "parent"
 """Calibration of a slice of too few entities: its type's global references, stored once."""
 
 REFERENCE_COLUMNS = ("reference_density", "reference_distance", "reference_combined")
+PEER_MODEL_COLUMNS = (
+    "model_version", "entity_type", "slice", "feature_set", "feature_names", "is_logged", "center",
+    "scale", "pca_mean", "pca_components", "residual_variance", "residual_dimensions", "weights",
+    "means", "covariances", "centers", *REFERENCE_COLUMNS, "calibration", "reference_entities",
+    "reference_days",
+)  # fmt: skip
+"""What :func:`peer_model` reads of a row of ``models``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +148,10 @@ class PeerModels:
         """The model for an entity: its slice's, else its type's global one."""
         own = self.by_slice.get((entity_type, slice_name))
         return own or self.by_slice.get((entity_type, GLOBAL_SLICE))
+
+    def of_types(self) -> list[PeerModel]:
+        """The global model of each entity type."""
+        return [model for (_, name), model in self.by_slice.items() if name == GLOBAL_SLICE]
 
     @classmethod
     def of(cls, models: Sequence[PeerModel]) -> "PeerModels":

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -13,24 +14,25 @@ from pyspark.sql import functions as F
 
 from shoal.contracts.features import FEATURE_BY_NAME, NOVEL_DIMENSIONS, Feature
 from shoal.kernels.peer_model import explain_row
-from shoal.models.listing import Entity
+from shoal.models.listing import NightEntity, night_entity
 from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.vectors import BUILTIN
 
-_ENTITY = ["entity_type", "entity_id"]
-_PEERS = ["entity_type", "slice"]
+_KEY = ["event_date", "entity_type", "entity_id"]
+_PEERS = ["event_date", "entity_type", "slice"]
 _SHARING = "question int, peers_sharing bigint, peers bigint"
 
 
 @dataclass(frozen=True)
 class PeerQuestion:
-    """How many peers of an entity are at least as far out in one feature.
+    """How many peers of an entity are at least as far out in one feature on a night.
 
     Attributes
     ----------
     column : place of the feature in ``features``
     """
 
+    event_date: date
     entity_type: str
     slice: str
     entity_id: str
@@ -43,7 +45,7 @@ def add_reasons(
     lines: Sequence[dict[str, Any]],
     entity_days: DataFrame,
     scores: DataFrame,
-    models: PeerModels,
+    models: Mapping[date, PeerModels],
     *,
     top: int,
 ) -> list[dict[str, Any]]:
@@ -51,8 +53,9 @@ def add_reasons(
 
     Parameters
     ----------
-    entity_days : the night's features with ``features`` in the model's order
-    scores : rows of ``entity_scores`` of the night; who is not in them is nobody's peer
+    entity_days : features of the lines' nights with ``features`` in the model's order
+    scores : rows of ``entity_scores`` of the nights; who is not in them is nobody's peer
+    models : those that served each night
     top : most reasons a line
     """
     if not lines:
@@ -61,8 +64,8 @@ def add_reasons(
     questions: list[PeerQuestion] = []
     explained = []
     for line in lines:
-        vector, novelty = vectors[line["entity_type"], line["entity_id"]]
-        model = models.find(line["entity_type"], line["slice"])
+        vector, novelty = vectors[night_entity(line)]
+        model = models[line["event_date"]].find(line["entity_type"], line["slice"])
         reasons = reasons_of(model, vector, top) if model else []
         explained.append({**line, "novelty": novelty, "reasons": reasons})
         questions += [_question(line, model, reason) for reason in reasons if model]
@@ -75,18 +78,20 @@ def add_reasons(
 
 def _vectors_of(
     lines: Sequence[Mapping[str, Any]], entity_days: DataFrame
-) -> dict[Entity, tuple[NDArray[np.float64], int]]:
+) -> dict[NightEntity, tuple[NDArray[np.float64], int]]:
     keys = entity_days.sparkSession.createDataFrame(
-        [(line["entity_type"], line["entity_id"]) for line in lines],
-        "entity_type string, entity_id string",
+        [night_entity(line) for line in lines],
+        "event_date date, entity_type string, entity_id string",
     )
     counted = [F.coalesce(F.col(f"new_{name}_count"), F.lit(0)) for name in NOVEL_DIMENSIONS]
     rows = (
-        entity_days.join(F.broadcast(keys), _ENTITY, how="left_semi")
-        .select(*_ENTITY, "features", sum(counted, F.lit(0)).alias("novelty"))
+        entity_days.join(F.broadcast(keys), _KEY, how="left_semi")
+        .select(*_KEY, "features", sum(counted, F.lit(0)).alias("novelty"))
         .collect()
     )
-    return {(r[0], r[1]): (np.asarray(r[2], dtype=float), int(r[3])) for r in rows}
+    return {
+        night_entity(r): (np.asarray(r["features"], dtype=float), int(r["novelty"])) for r in rows
+    }
 
 
 def reasons_of(model: PeerModel, vector: NDArray[np.float64], top: int) -> list[dict[str, Any]]:
@@ -133,6 +138,7 @@ def _built_in(model: PeerModel, index: int) -> Feature | None:
 
 def _question(line: Mapping[str, Any], model: PeerModel, reason: Mapping[str, Any]) -> PeerQuestion:
     return PeerQuestion(
+        line["event_date"],
         line["entity_type"],
         line["slice"],
         line["entity_id"],
@@ -154,12 +160,13 @@ def _count_sharing(
             yield count_sharing(batch, questions)
 
     asked = entity_days.sparkSession.createDataFrame(
-        sorted({(q.entity_type, q.slice) for q in questions}), "entity_type string, slice string"
+        sorted({(q.event_date, q.entity_type, q.slice) for q in questions}),
+        "event_date date, entity_type string, slice string",
     )
     rows = (
         entity_days.join(F.broadcast(asked), _PEERS, how="left_semi")
-        .join(scores.select(*_ENTITY), _ENTITY, how="left_semi")
-        .select(*_ENTITY, "slice", "features")
+        .join(scores.select(*_KEY), _KEY, how="left_semi")
+        .select(*_KEY, "slice", "features")
         .mapInPandas(count, _SHARING)
         .groupBy("question")
         .agg(F.sum("peers_sharing").alias("peers_sharing"), F.sum("peers").alias("peers"))
@@ -177,8 +184,8 @@ def count_sharing(batch: pd.DataFrame, questions: Sequence[PeerQuestion]) -> pd.
 
     Parameters
     ----------
-    batch : ``entity_type``, ``entity_id``, ``slice`` and ``features`` of scored entities; peers
-        share type and slice, and none is its own
+    batch : ``event_date``, ``entity_type``, ``entity_id``, ``slice`` and ``features`` of scored
+        entities; peers share night, type and slice, and none is its own
 
     Returns
     -------

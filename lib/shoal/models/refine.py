@@ -70,7 +70,7 @@ def refine_slices(
         )
 
     wanted = rows.select("slice", "entity_id", "event_date", "features")
-    bounded = bound_groups(wanted, "slice", max_rows=max_rows)
+    bounded = bound_groups(wanted, ["slice"], max_rows=max_rows)
     refined = bounded.groupBy("slice").applyInPandas(refine, MODELS.subset(SLICE_COLUMNS))
     return [row.asDict() for row in sorted(refined.collect(), key=lambda row: str(row["slice"]))]
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from shoal.contracts import MODEL_CANDIDATES, MODEL_STATUS, MODELS, Table
-from shoal.models.peer_models import PeerModels, peer_model
+from shoal.contracts import MODEL_CANDIDATES, MODEL_STATUS, MODELS
+from shoal.errors import DataError
+from shoal.models.peer_models import PEER_MODEL_COLUMNS, PeerModel, PeerModels, peer_model
 from shoal.spark.tables import Warehouse, quote_literal
 
 
@@ -23,6 +24,24 @@ class ServingModel:
     effective_date: date
 
 
+@dataclass(frozen=True)
+class StatusChange:
+    """One row of ``model_status``.
+
+    Attributes
+    ----------
+    training_nights : nights the version was fitted on, ``None`` if the row doesn't say
+    """
+
+    entity_type: str
+    model_version: str
+    sequence: int
+    status: str
+    effective_date: date
+    training_nights: int | None = None
+    config_hash: str | None = None
+
+
 def model_version(
     entity_type: str, night: date, training_run_ids: Sequence[str], config_hash: str
 ) -> str:
@@ -31,89 +50,134 @@ def model_version(
     return f"{entity_type}-{night:%Y%m%d}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
-def serving_models(warehouse: Warehouse, night: date) -> dict[str, ServingModel]:
+def read_changes(warehouse: Warehouse) -> list[StatusChange]:
+    """All changes of models, in the order they hold in; they are as few as fits."""
+    names = list(StatusChange.__dataclass_fields__)
+    rows = warehouse.read(MODEL_STATUS).select(*names).collect()
+    return in_order(StatusChange(**row.asDict()) for row in rows)
+
+
+def in_order(changes: Iterable[StatusChange]) -> list[StatusChange]:
+    """Changes in the order they hold in."""
+    return sorted(changes, key=lambda c: (c.entity_type, c.effective_date, c.sequence))
+
+
+def serving_models(changes: Iterable[StatusChange], night: date) -> dict[str, ServingModel]:
     """Entity type → the model that serves ``night``: the newest promotion in force.
 
     Retirements and rollbacks end a promotion; what was promoted before serves again.
     """
-    rows = (
-        warehouse.read(MODEL_STATUS)
-        .where(F.col("effective_date") <= F.lit(night))
-        .orderBy("entity_type", "effective_date", "sequence")
-        .collect()
-    )
-    stacks: dict[str, list[ServingModel]] = {}
-    for row in rows:
-        stack = stacks.setdefault(row["entity_type"], [])
-        if row["status"] == "promoted":
-            stack.append(
-                ServingModel(row["entity_type"], row["model_version"], row["effective_date"])
-            )
-        elif row["status"] in {"retired", "rolled_back"}:
-            stack[:] = [model for model in stack if model.model_version != row["model_version"]]
-    return {entity_type: stack[-1] for entity_type, stack in stacks.items() if stack}
+    return {
+        change.entity_type: ServingModel(
+            change.entity_type, change.model_version, change.effective_date
+        )
+        for change in _standing(changes, night)
+        if change.status == "promoted"
+    }
 
 
-def load_models(warehouse: Warehouse, serving: Iterable[ServingModel]) -> PeerModels:
-    """Load the models of a night."""
-    models = list(serving)
-    if not models:
-        return PeerModels({})
-    versions = [model.model_version for model in models]
+def newest_attempts(
+    changes: Iterable[StatusChange], night: date, config_hash: str
+) -> dict[str, StatusChange]:
+    """Entity type → the newest fit that holds for ``night``, whatever came of it.
+
+    A fit that was rejected counts only for the configuration that it was rejected under: with
+    another it may find enough.
+    """
+    return {
+        change.entity_type: change
+        for change in _standing(changes, night)
+        if change.status == "promoted" or change.config_hash == config_hash
+    }
+
+
+def _standing(changes: Iterable[StatusChange], night: date) -> list[StatusChange]:
+    """Promotions and rejections up to ``night`` that nothing has ended, in order."""
+    standing: list[StatusChange] = []
+    for change in changes:
+        if change.effective_date > night:
+            continue
+        if change.status in {"retired", "rolled_back"}:
+            standing = [c for c in standing if c.model_version != change.model_version]
+        else:
+            standing.append(change)
+    return standing
+
+
+def load_models(
+    warehouse: Warehouse, serving: Mapping[date, Iterable[ServingModel]]
+) -> dict[date, PeerModels]:
+    """Load the models of some nights; nights with the same models share them.
+
+    Raises
+    ------
+    DataError
+        If ``models`` lacks one of them: it is due on its night and not fitted yet.
+    """
+    wanted = {night: frozenset(models) for night, models in serving.items()}
+    rows = _read_models(warehouse, frozenset().union(*wanted.values()))
+    by_set = {
+        models: PeerModels.of([row for model in models for row in rows[model.model_version]])
+        for models in set(wanted.values())
+    }
+    return {night: by_set[models] for night, models in wanted.items()}
+
+
+def _read_models(
+    warehouse: Warehouse, models: Iterable[ServingModel]
+) -> dict[str, list[PeerModel]]:
+    """Version → its models of all slices."""
+    found: dict[str, list[PeerModel]] = {model.model_version: [] for model in models}
+    if not found:
+        return {}
     days = sorted({model.effective_date for model in models})
     rows = (
         warehouse.read(MODELS)
-        .where(F.col("valid_from_date").isin(days) & F.col("model_version").isin(versions))
+        .where(F.col("valid_from_date").isin(days) & F.col("model_version").isin(sorted(found)))
+        .select(*PEER_MODEL_COLUMNS)
         .collect()
     )
-    return PeerModels.of([peer_model(row.asDict()) for row in rows])
+    for row in rows:
+        found[row["model_version"]].append(peer_model(row.asDict()))
+    for model in models:
+        if not found[model.model_version]:
+            day = model.effective_date
+            raise DataError(
+                f"`models` has no row of {model.model_version}, which serves from {day}: run "
+                f"`shoal fit --date {day}` first"
+            )
+    return found
 
 
-def has_status(warehouse: Warehouse, version: str) -> bool:
-    """Whether a version was promoted or rejected: then its rows are complete."""
-    status = warehouse.read(MODEL_STATUS).where(F.col("model_version") == version)
-    return status.limit(1).count() > 0
-
-
-def write_model(
+def write_models(
     warehouse: Warehouse,
-    version: str,
     night: date,
     models: Sequence[Mapping[str, Any]],
     candidates: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Write a version's rows; writing them again replaces them by themselves."""
-    condition = (
-        f"valid_from_date = {quote_literal(night)} AND model_version = {quote_literal(version)}"
-    )
+    """Write the rows of a night's versions; writing them again replaces them by themselves."""
+    versions = sorted({row["model_version"] for row in candidates})
+    if not versions:
+        return
+    literals = ", ".join(quote_literal(version) for version in versions)
+    condition = f"valid_from_date = {quote_literal(night)} AND model_version IN ({literals})"
     for table, rows in ((MODEL_CANDIDATES, candidates), (MODELS, models)):
-        warehouse.replace_where(_frame(warehouse, table, rows), table, condition)
+        warehouse.replace_where(warehouse.frame(table, rows), table, condition)
 
 
-def write_status(
-    warehouse: Warehouse, version: str, entity_type: str, night: date, status: str, reason: str
+def write_changes(
+    warehouse: Warehouse, changes: Sequence[StatusChange], reasons: Mapping[str, str]
 ) -> None:
-    """Append one change of a version's status; the same change again is skipped."""
-    earlier = (
-        warehouse.read(MODEL_STATUS)
-        .where(F.col("entity_type") == entity_type)
-        .agg(F.max("sequence"), F.max(F.when(F.col("model_version") == version, F.col("status"))))
-        .first()
-    )
-    last = int(earlier[0] or 0) if earlier else 0
-    row = {
-        "model_version": version,
-        "entity_type": entity_type,
-        "sequence": last + 1,
-        "status": status,
-        "effective_date": night,
-        "reason": reason,
-        "actor": "nightly",
-    }
-    frame = _frame(warehouse, MODEL_STATUS, [row])
-    warehouse.append_once(frame, MODEL_STATUS, f"shoal-status-{version}-{status}", 1)
+    """Append changes of status in one commit; the same changes again are skipped.
 
-
-def _frame(warehouse: Warehouse, table: Table, rows: Sequence[Mapping[str, Any]]) -> Any:
-    ordered = [tuple(row.get(name) for name in table.column_names) for row in rows]
-    return warehouse.spark.createDataFrame(ordered, table.schema).coalesce(1)
+    Parameters
+    ----------
+    reasons : version → why
+    """
+    rows = [
+        {**vars(change), "reason": reasons[change.model_version], "actor": "nightly"}
+        for change in changes
+    ]
+    text = json.dumps(sorted([change.model_version, change.status] for change in changes))
+    application = f"shoal-status-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    warehouse.append_once(warehouse.frame(MODEL_STATUS, rows), MODEL_STATUS, application, 1)

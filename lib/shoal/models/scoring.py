@@ -1,8 +1,9 @@
 """Scoring a night: every entity's day against the model of its peers, in log space."""
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
+from pyspark.sql.window import Window
 
 from shoal.contracts import ENTITY_SCORES, UNSCORED
 from shoal.contracts.scores import SEVERITIES
@@ -19,6 +21,10 @@ from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.vectors import feature_matrix
 
 KEYS = ["event_date", "entity_type", "entity_id"]
+_PEERS = ["event_date", "entity_type", "slice"]
+_ENTITY = ["entity_type", "entity_id"]
+_DECIMALS = 6
+"""Digits of a score in which two runs agree."""
 _JUDGED = T.StructType(
     [
         *ENTITY_SCORES.subset(
@@ -33,12 +39,15 @@ _JUDGED = T.StructType(
 )
 
 
-def judge_entities(entity_days: DataFrame, models: PeerModels, *, min_events: int) -> DataFrame:
+def judge_entities(
+    entity_days: DataFrame, models: Mapping[date, PeerModels], *, min_events: int
+) -> DataFrame:
     """Score every entity's day, or say why not.
 
     Parameters
     ----------
     entity_days : entity × day with ``slice``, ``event_count``, ``features``, ``bad_feature``
+    models : those that serve each night
 
     Returns
     -------
@@ -54,7 +63,9 @@ def judge_entities(entity_days: DataFrame, models: PeerModels, *, min_events: in
     return wanted.mapInPandas(judge, _JUDGED)
 
 
-def judge_batch(batch: pd.DataFrame, models: PeerModels, *, min_events: int) -> pd.DataFrame:
+def judge_batch(
+    batch: pd.DataFrame, models: Mapping[date, PeerModels], *, min_events: int
+) -> pd.DataFrame:
     """Group function of :func:`judge_entities`, without Spark."""
     judged = batch[[*KEYS, "slice"]].reset_index(drop=True)
     for name in _JUDGED.fieldNames():
@@ -69,8 +80,8 @@ def judge_batch(batch: pd.DataFrame, models: PeerModels, *, min_events: int) -> 
     judged.loc[bad, "reason"] = "non_finite_feature"
     judged.loc[bad, "detail"] = batch["bad_feature"][bad].to_numpy()
     open_rows = judged["reason"].isna()
-    for (entity_type, slice_name), group in judged[open_rows].groupby(["entity_type", "slice"]):
-        model = models.find(str(entity_type), str(slice_name))
+    for (night, entity_type, slice_name), group in judged[open_rows].groupby(_PEERS):
+        model = models[cast(date, night)].find(str(entity_type), str(slice_name))
         if model is None:
             judged.loc[group.index, "reason"] = "no_model"
             judged.loc[group.index, "detail"] = "no model of this entity type serves the night"
@@ -125,30 +136,58 @@ def _require_finite(model: PeerModel, measures: Measures, log_p: NDArray[np.floa
         )
 
 
-def add_self_p_value(scores: DataFrame, past_scores: DataFrame, *, min_nights: int) -> DataFrame:
+def add_past(
+    judged: DataFrame, past_scores: DataFrame, *, past_days: int, max_p_value: float
+) -> DataFrame:
+    """Add what the scores of an entity's past nights say; grain entity × day in and out.
+
+    A night's past are the ``past_days`` before it: earlier rows of ``judged``, several nights of
+    them maybe, and rows of published nights before those.
+
+    Parameters
+    ----------
+    judged : ``entity_type``, ``entity_id``, ``event_date``, ``p_value`` and ``anomaly_score``, null
+        where there is no score
+    past_scores : rows of ``entity_scores``
+
+    Returns
+    -------
+    ``past_nights``; ``as_strange_nights``, those of them at least as strange as the row;
+    ``strange_nights``, those with a ``p_value`` of at most ``max_p_value``; ``last_score``, that of
+    the newest.
+
+    Scores are compared to 6 decimals, as far as two runs agree: else a night like any other would
+    be the strangest ever by a last digit.
+    """
+    past = past_scores.select(*KEYS, "p_value", "anomaly_score")
+    both = judged.withColumn("is_judged", F.lit(True)).unionByName(past, allowMissingColumns=True)
+    window = (
+        Window.partitionBy(*_ENTITY).orderBy(F.unix_date("event_date")).rangeBetween(-past_days, -1)
+    )
+    score = F.round("anomaly_score", _DECIMALS)
+    scored_date = F.when(F.col("anomaly_score").isNotNull(), F.col("event_date"))
+    return (
+        both.withColumns(
+            {
+                "past": F.collect_list(score).over(window),
+                "strange_nights": F.count_if(F.col("p_value") <= max_p_value).over(window),
+                "last_score": F.max_by("anomaly_score", scored_date).over(window),
+            }
+        )
+        .where("is_judged")
+        .withColumn("past_nights", F.size("past"))
+        .withColumn("as_strange_nights", F.size(F.filter("past", lambda other: other >= score)))
+        .drop("past", "is_judged")
+    )
+
+
+def add_self_p_value(scores: DataFrame, *, min_nights: int) -> DataFrame:
     """Add ``self_p_value``: (1 + own past nights at least as strange) / (1 + own past nights).
 
-    Null with fewer than ``min_nights`` past nights. Scores are compared to 6 decimals, as far as
-    two runs agree: else a night like any other would be the strangest ever by a last digit.
+    Null with fewer than ``min_nights`` past nights.
     """
-    keys = ["entity_type", "entity_id"]
-    past = past_scores.select(*keys, F.col("anomaly_score").alias("past_score"))
-    is_as_strange = F.round("past_score", 6) >= F.round("anomaly_score", 6)
-    counted = (
-        scores.select(*keys, "anomaly_score")
-        .join(past, keys, how="inner")
-        .groupBy(*keys)
-        .agg(
-            F.count(F.lit(1)).alias("past_nights"),
-            F.count_if(is_as_strange).alias("as_strange"),
-        )
-    )
-    share = (1 + F.col("as_strange")) / (1 + F.col("past_nights"))
-    return (
-        scores.join(counted, keys, how="left")
-        .withColumn("self_p_value", F.when(F.col("past_nights") >= min_nights, share))
-        .drop("past_nights", "as_strange")
-    )
+    share = (1 + F.col("as_strange_nights")) / (1 + F.col("past_nights"))
+    return scores.withColumn("self_p_value", F.when(F.col("past_nights") >= min_nights, share))
 
 
 def add_severity(scores: DataFrame) -> DataFrame:

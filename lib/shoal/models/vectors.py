@@ -1,6 +1,7 @@
 """Feature rows as vectors in a model's order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,28 +13,36 @@ BUILTIN = "builtin"
 VALUES = "values"
 
 
-def add_vector(
-    entity_days: DataFrame, names_by_type: Mapping[str, tuple[str, Sequence[str]]]
-) -> DataFrame:
-    """Add ``features array<double>`` and ``bad_feature``; grain entity × day in and out.
+@dataclass(frozen=True, eq=False)
+class VectorRule:
+    """The features of a model, and the rows that are to have them.
 
-    Parameters
+    Attributes
     ----------
-    names_by_type : entity type → (feature set, feature names in the model's order); rows of other
-        types get an empty vector
+    is_own : condition on the row
+    names : features in the model's order
+    """
+
+    is_own: Column
+    feature_set: str
+    names: Sequence[str]
+
+
+def add_vector(entity_days: DataFrame, rules: Sequence[VectorRule]) -> DataFrame:
+    """Add ``features array<double>`` and ``bad_feature``; grain entity × day in and out.
 
     Returns
     -------
-    ``features``: null where the row doesn't know the feature. ``bad_feature``: the name of the
-    first feature that is NaN or infinite, null if there is none.
+    ``features``: null where the row doesn't know the feature, an empty vector where no rule is the
+    row's. ``bad_feature``: the name of the first feature that is NaN or infinite, null if there is
+    none.
     """
     vector = F.array().cast("array<double>")
     names = F.array().cast("array<string>")
-    for entity_type, (feature_set, wanted) in sorted(names_by_type.items()):
-        is_type = F.col("entity_type") == F.lit(entity_type)
-        vector = F.when(is_type, _vector(feature_set, wanted)).otherwise(vector)
-        labels = F.array(*(F.lit(name) for name in wanted)).cast("array<string>")
-        names = F.when(is_type, labels).otherwise(names)
+    for rule in rules:
+        vector = F.when(rule.is_own, _vector(rule.feature_set, rule.names)).otherwise(vector)
+        labels = F.array(*(F.lit(name) for name in rule.names)).cast("array<string>")
+        names = F.when(rule.is_own, labels).otherwise(names)
 
     def is_bad(value: Column) -> Column:
         return value.isNotNull() & (F.isnan(value) | (F.abs(value) == F.lit(float("inf"))))
@@ -46,23 +55,20 @@ def add_vector(
 
 
 def teaching_rows(
-    entity_days: DataFrame,
-    entity_type: str,
-    feature_set: str,
-    names: Sequence[str],
-    *,
-    min_events: int,
+    entity_days: DataFrame, rules: Sequence[VectorRule], *, min_events: int
 ) -> DataFrame:
-    """Rows of one type that a model may learn from: enough events, finite features.
+    """Rows that a model may learn from, those of the rules: enough events, finite features.
 
-    Grain entity × day in and out, with ``entity_id``, ``event_date``, ``slice`` and ``features``.
-    A ready feature table has no events to count: its rows always suffice.
+    Grain entity × day in and out, with ``features``. A ready feature table has no events to count:
+    its rows always suffice.
     """
-    own = entity_days.where(F.col("entity_type") == F.lit(entity_type))
-    rows = add_vector(own, {entity_type: (feature_set, names)}).where(F.col("bad_feature").isNull())
-    if feature_set == BUILTIN:
-        rows = rows.where(F.col("event_count") >= min_events)
-    return rows.select("entity_id", "event_date", "slice", "features")
+    may_teach = F.lit(False)
+    for rule in rules:
+        is_counted = rule.feature_set == BUILTIN
+        suffices = F.col("event_count") >= min_events if is_counted else F.lit(True)
+        may_teach = may_teach | (rule.is_own & suffices)
+    rows = add_vector(entity_days.where(may_teach), rules)
+    return rows.where(F.col("bad_feature").isNull())
 
 
 def _vector(feature_set: str, wanted: Sequence[str]) -> Column:

@@ -4,7 +4,8 @@ import logging
 import platform
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,6 +22,19 @@ from shoal.spark.tables import Warehouse, open_warehouse
 log = logging.getLogger(__name__)
 
 _LIBRARIES = ("pyspark", "delta-spark", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
+
+
+NightCounts = dict[date, dict[str, int]]
+"""Rows written by night and table."""
+
+
+@dataclass(frozen=True)
+class _RunRow:
+    """What a step says about a night in ``runs``."""
+
+    event_date: date | None
+    run_id: str | None
+    counts: dict[str, int]
 
 
 @dataclass
@@ -60,38 +74,57 @@ class Context:
                 self.warehouse.guard = None
 
     @contextmanager
-    def step(
-        self,
-        name: str,
-        *,
-        event_date: date | None = None,
-        run_id: str | None = None,
-        detail: str = "",
-    ) -> Iterator[dict[str, int]]:
-        """Time a step, describe its Spark jobs, and keep a row of ``runs`` about it.
+    def step(self, name: str, *, subject: str = "") -> Iterator[dict[str, int]]:
+        """Time a step that is of no night, describe its Spark jobs, and keep a row of ``runs``.
 
         Yields a dictionary that the step fills with rows written by table.
         """
-        rows: dict[str, int] = {}
-        subject = " ".join(filter(None, (str(event_date or ""), detail)))
+        with self._timed(name, subject) as ended:
+            rows: dict[str, int] = {}
+            try:
+                yield rows
+            finally:
+                ended.append(_RunRow(None, None, rows))
+
+    @contextmanager
+    def night_step(
+        self, name: str, run_ids: Mapping[date, str], *, subject: str
+    ) -> Iterator[NightCounts]:
+        """Time a step of some nights, describe its Spark jobs, and keep a row of ``runs`` a night.
+
+        Yields, by night, a dictionary that the step fills with rows written by table.
+        """
+        with self._timed(name, subject) as ended:
+            rows: NightCounts = {day: {} for day in run_ids}
+            try:
+                yield rows
+            finally:
+                ended += [_RunRow(day, run_ids[day], rows[day]) for day in run_ids]
+
+    @contextmanager
+    def _timed(self, name: str, subject: str) -> Iterator[list[_RunRow]]:
+        """Run a block; the rows it leaves go to ``runs``, its time shared among them."""
+        ended: list[_RunRow] = []
         started = time.monotonic()
         state = "failed"
         try:
             with described(self.spark, f"shoal {name} {subject}".strip()):
-                yield rows
+                yield ended
             state = "done"
         finally:
             seconds = time.monotonic() - started
-            self.run_log.add(
-                name,
-                state,
-                event_date=event_date,
-                run_id=run_id,
-                row_counts=dict(rows),
-                message=detail or None,
-                seconds=seconds,
-            )
-        counts = ", ".join(f"{table} {count:,}" for table, count in rows.items())
+            for row in ended:
+                self.run_log.add(
+                    name,
+                    state,
+                    event_date=row.event_date,
+                    run_id=row.run_id,
+                    row_counts=dict(row.counts),
+                    seconds=seconds / len(ended),
+                )
+        total = sum((Counter(row.counts) for row in ended), start=Counter[str]())
+        names = dict.fromkeys(table for row in ended for table in row.counts)
+        counts = ", ".join(f"{table} {total[table]:,}" for table in names)
         log.info("%-9s%s  %.1f s  %s", name, f" {subject}" if subject else "", seconds, counts)
 
 

@@ -1,7 +1,7 @@
-"""Events of a night → ``entity_activity`` and ``entity_features``."""
+"""Events of some nights → ``entity_activity`` and ``entity_features``."""
 
 from collections.abc import Sequence
-from datetime import date
+from dataclasses import replace
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,96 +13,98 @@ from shoal.features.activity import SiteHours, aggregate_activity
 from shoal.features.daily import aggregate_features
 from shoal.features.slices import add_slice
 from shoal.pipelines.context import Context
-from shoal.pipelines.plan import NightPlan, begin_writing, plan_night
+from shoal.pipelines.span import Span, begin_writing, count_entities
 from shoal.spark.nights import read_published
 from shoal.spark.tables import Warehouse
 
 _EVENT_KINDS = ("process", "network", "auth", "file")
 
 
-def build_features(context: Context, event_date: date, plan: NightPlan | None = None) -> NightPlan:
-    """Write the night's activity and features.
-
-    Raises
-    ------
-    DataError
-        If there is no event of the day.
-    """
-    plan = plan or plan_night(context, event_date)
-    with context.step("features", event_date=event_date, run_id=plan.run_id) as rows:
-        begin_writing(context, plan)
-        _write_activity(context, plan)
-        _write_features(context, plan)
-        rows["entities"] = context.warehouse.read_days(
-            ENTITY_FEATURES, event_date, event_date
-        ).count()
-    return plan
+def build_features(context: Context, span: Span) -> Span:
+    """Write the activity and features of the span's nights; return it with their entities."""
+    with context.night_step("features", span.run_ids, subject=str(span)) as rows:
+        begin_writing(context, span)
+        _write_activity(context, span)
+        _write_features(context, span)
+        entities = count_entities(context, span)
+        for day, count in entities.items():
+            rows[day]["entities"] = count
+    return replace(span, entities=entities)
 
 
-def _write_activity(context: Context, plan: NightPlan) -> None:
+def _write_activity(context: Context, span: Span) -> None:
     settings, warehouse = context.settings, context.warehouse
-    events = {kind: _own_events(warehouse, kind, plan) for kind in _EVENT_KINDS}
-    if settings.entities:
+    known = {kind for plan in span.plans for file in plan.files for kind in file.kinds}
+    # What no file has events of need not be looked for; of nothing at all there is no activity.
+    kinds = [kind for kind in _EVENT_KINDS if kind in known]
+    if settings.entities and kinds:
         activity = aggregate_activity(
-            events, entity_types=settings.entities, sites=_site_hours(settings)
-        ).withColumn("run_id", F.lit(plan.run_id))
-    else:  # ready feature tables alone
-        activity = context.spark.createDataFrame([], ENTITY_ACTIVITY.schema)
-    warehouse.replace_day(activity, ENTITY_ACTIVITY, plan.event_date)
+            {kind: _own_events(warehouse, kind, span) for kind in kinds},
+            entity_types=settings.entities,
+            sites=_site_hours(settings),
+        ).withColumn("run_id", span.run_id_column())
+    else:
+        activity = warehouse.frame(ENTITY_ACTIVITY, [])
+    warehouse.replace_days(activity, ENTITY_ACTIVITY, span.days)
 
 
-def _write_features(context: Context, plan: NightPlan) -> None:
+def _write_features(context: Context, span: Span) -> None:
     settings, warehouse = context.settings, context.warehouse
-    day = plan.event_date
-    activity = warehouse.read_days(ENTITY_ACTIVITY, day, day)
-    novelty = plan.nights_back(settings.features.novelty_days)
+    novelty_days = settings.features.novelty_days
+    looked_back_on = [*span.past(novelty_days), *span.nights]
     built_in = aggregate_features(
-        activity,
-        read_published(warehouse, ENTITY_ACTIVITY, novelty),
+        read_published(warehouse, ENTITY_ACTIVITY, looked_back_on),
+        days=span.days,
+        past_days=[night.event_date for night in looked_back_on],
+        novelty_days=novelty_days,
         rare_share=settings.features.rare_share,
         profile_terms=settings.features.profile_terms,
     )
     sliced = add_slice(
         built_in,
-        _labels_in_force(warehouse, day),
+        warehouse.read(ENTITY_LABELS),
         label=settings.slices.label,
         by_side=settings.slices.by_side,
         home_networks=settings.home_networks,
     ).withColumn("feature_set", F.lit("builtin"))
     frame = sliced
     if settings.feature_entity_types:
-        frame = sliced.unionByName(_ready_rows(warehouse, plan), allowMissingColumns=True)
-    warehouse.replace_day(_conformed(frame, plan), ENTITY_FEATURES, day)
+        frame = sliced.unionByName(_ready_rows(warehouse, span), allowMissingColumns=True)
+    warehouse.replace_days(_conformed(frame, span), ENTITY_FEATURES, span.days)
 
 
-def _conformed(frame: DataFrame, plan: NightPlan) -> DataFrame:
+def _conformed(frame: DataFrame, span: Span) -> DataFrame:
     """The contract's columns; those that neither set of features has are null."""
     absent = {
         column.name: F.lit(None).cast(column.type)
         for column in ENTITY_FEATURES.columns
         if column.name not in frame.columns
     }
-    return frame.withColumns({**absent, "run_id": F.lit(plan.run_id)}).select(
+    return frame.withColumns({**absent, "run_id": span.run_id_column()}).select(
         *ENTITY_FEATURES.column_names
     )
 
 
-def _own_events(warehouse: Warehouse, kind: str, plan: NightPlan) -> DataFrame:
-    """Events of the day from the files that the plan counts in, and no others.
+def _own_events(warehouse: Warehouse, kind: str, span: Span) -> DataFrame:
+    """Events of each night from the files that its plan counts in, and no others.
 
     With ``file_age``: 0 for the file that changed longest ago.
     """
     files = warehouse.spark.createDataFrame(
-        [(file_id, age) for age, file_id in enumerate(plan.file_ids)],
-        "file_id string, file_age int",
+        [
+            (plan.event_date, file.file_id, age)
+            for plan in span.plans
+            for age, file in enumerate(plan.files)
+        ],
+        "event_date date, file_id string, file_age int",
     )
-    day = warehouse.read_days(EVENT_TABLES[kind], plan.event_date, plan.event_date)
-    return day.join(F.broadcast(files), ["file_id"], how="inner")
+    events = warehouse.read(EVENT_TABLES[kind]).where(F.col("event_date").isin(span.days))
+    return events.join(F.broadcast(files), ["event_date", "file_id"], how="inner")
 
 
-def _ready_rows(warehouse: Warehouse, plan: NightPlan) -> DataFrame:
+def _ready_rows(warehouse: Warehouse, span: Span) -> DataFrame:
     """Rows of ready feature tables; of several for one entity's day the newest file's holds."""
-    rows = _own_events(warehouse, "feature", plan)
+    rows = _own_events(warehouse, "feature", span)
     newest = F.max_by(F.struct("slice", "feature_values"), F.struct("file_age", "event_id"))
     return (
         rows.groupBy("event_date", "entity_type", "entity_id")
@@ -116,11 +118,6 @@ def _ready_rows(warehouse: Warehouse, plan: NightPlan) -> DataFrame:
             F.col("row.feature_values").alias("values"),
         )
     )
-
-
-def _labels_in_force(warehouse: Warehouse, day: date) -> DataFrame:
-    effective = F.col("effective_date")
-    return warehouse.read(ENTITY_LABELS).where(effective.isNull() | (effective <= F.lit(day)))
 
 
 def _site_hours(settings: Settings) -> Sequence[SiteHours]:

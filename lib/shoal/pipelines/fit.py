@@ -1,8 +1,9 @@
-"""Published nights before this one → ``models``, ``model_candidates``, ``model_status``."""
+"""Published nights before a night → ``models``, ``model_candidates``, ``model_status``."""
 
 import logging
 from collections.abc import Sequence
-from datetime import date
+from dataclasses import replace
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -12,88 +13,145 @@ from shoal.contracts import ENTITY_FEATURES
 from shoal.contracts.features import FEATURE_BY_NAME, FEATURE_NAMES
 from shoal.errors import DataError
 from shoal.kernels.peer_fit import FitSettings
-from shoal.models.fit import FitRequest, fit_models
-from shoal.models.registry import has_status, model_version, write_model, write_status
-from shoal.models.vectors import BUILTIN, VALUES, teaching_rows
+from shoal.models.fit import FitRequest, FitResult, fit_models
+from shoal.models.registry import (
+    StatusChange,
+    model_version,
+    read_changes,
+    write_changes,
+    write_models,
+)
+from shoal.models.vectors import BUILTIN, VALUES, VectorRule, teaching_rows
 from shoal.pipelines.context import Context, library_versions
-from shoal.pipelines.plan import NightPlan, plan_night
-from shoal.spark.nights import Night, read_published
+from shoal.pipelines.plan import NightPlan
+from shoal.pipelines.span import Outcome, Span
+from shoal.spark.nights import read_published
 
 log = logging.getLogger(__name__)
 
 
-def fit(
-    context: Context, event_date: date, plan: NightPlan | None = None, *, only_due: bool = False
-) -> NightPlan:
-    """Fit the models of every entity type on the nights before ``event_date`` and promote them.
+def fit(context: Context, span: Span, *, only_due: bool = False) -> Span:
+    """Fit the models that serve from each night on, on the nights before it, and promote them.
 
     Parameters
     ----------
-    only_due : fit only where no model serves or ``fit.every_days`` have passed; else all types
+    only_due : fit only where no model serves, or one that is old or of few nights; else all types
 
     Raises
     ------
     DataError
-        If no night before ``event_date`` is published (unless ``only_due``).
+        If no night before one of the nights is published (unless ``only_due``).
     """
-    plan = plan or plan_night(context, event_date)
-    window = plan.nights_back(context.settings.fit.window_days)
-    if not window and not only_due:
+    for plan in span.plans:
+        wanted = plan.expected if only_due else _all_changes(context, plan)
+        promote(context, fit_night(context, plan, wanted))
+    return span
+
+
+def fit_due(context: Context, span: Span) -> Span:
+    """Fit what the nights of a span are due to fit, up to the first that ends otherwise than
+    expected: the span is cut after its night. Nothing is promoted yet.
+    """
+    number = 0
+    while number < len(span.plans):
+        plan = span.plans[number]
+        if plan.expected:
+            span = span.ended(number, fit_night(context, plan, plan.expected))
+        number += 1
+    return span
+
+
+def promote(context: Context, outcomes: Sequence[Outcome]) -> None:
+    """Let what was fitted serve, or be known as rejected."""
+    if not outcomes:
+        return
+    changes = read_changes(context.warehouse)
+    numbered = []
+    for outcome in outcomes:
+        kind = outcome.change.entity_type
+        last = max((c.sequence for c in changes if c.entity_type == kind), default=0)
+        numbered.append(replace(outcome, change=replace(outcome.change, sequence=last + 1)))
+    write_changes(
+        context.warehouse,
+        [outcome.change for outcome in numbered],
+        {outcome.change.model_version: outcome.reason for outcome in numbered},
+    )
+
+
+def fit_night(context: Context, plan: NightPlan, wanted: Sequence[StatusChange]) -> list[Outcome]:
+    """Fit the models that are to serve from a night on; return how that ended."""
+    outcomes: list[Outcome] = []
+    models: list[dict[str, Any]] = []
+    candidates: list[dict[str, Any]] = []
+    if not wanted:
+        return []
+    kinds = ", ".join(change.entity_type for change in wanted)
+    subject = f"{plan.event_date} {kinds}"
+    with context.night_step("fit", {plan.event_date: plan.run_id}, subject=subject) as rows:
+        for change in wanted:
+            outcome, result = _fit_type(context, plan, change)
+            outcomes.append(outcome)
+            if result is not None:
+                shared = _shared_columns(context, plan, change)
+                models += [{**row, **shared} for row in result.models]
+                candidates.append({**result.candidate, **shared})
+        write_models(context.warehouse, plan.event_date, models, candidates)
+        rows[plan.event_date]["models"] = len(models)
+    return outcomes
+
+
+def _all_changes(context: Context, plan: NightPlan) -> list[StatusChange]:
+    """A fit of every entity type, but for versions that have been tried."""
+    settings = context.settings
+    run_ids = [night.run_id for night in plan.nights_back(settings.fit.window_days)]
+    if not run_ids:
         raise DataError(
-            f"no published night in the {context.settings.fit.window_days} days before "
-            f"{event_date}: run `shoal nightly` for earlier days first"
+            f"no published night in the {settings.fit.window_days} days before "
+            f"{plan.event_date}: run `shoal nightly` for earlier days first"
         )
-    versions = plan.due if only_due else _all_versions(context, event_date, window)
-    for entity_type, version in sorted(versions.items()):
-        if has_status(context.warehouse, version):
-            continue
-        with context.step("fit", event_date=event_date, detail=entity_type) as rows:
-            rows["models"] = _fit_type(context, entity_type, version, event_date, window)
-    return plan
-
-
-def _all_versions(context: Context, event_date: date, window: Sequence[Night]) -> dict[str, str]:
-    run_ids = [night.run_id for night in window]
-    meaning = config_hash(context.settings)
-    return {
-        entity_type: model_version(entity_type, event_date, run_ids, meaning)
-        for entity_type in context.settings.entity_types
+    meaning = config_hash(settings)
+    tried = {change.model_version for change in read_changes(context.warehouse)}
+    versions = {
+        kind: model_version(kind, plan.event_date, run_ids, meaning)
+        for kind in settings.entity_types
     }
+    return [
+        StatusChange(kind, version, 0, "promoted", plan.event_date, len(run_ids), meaning)
+        for kind, version in sorted(versions.items())
+        if version not in tried
+    ]
 
 
 def _fit_type(
-    context: Context, entity_type: str, version: str, event_date: date, window: Sequence[Night]
-) -> int:
-    """Fit one type; too little data is a status, not a failure. Return the rows of ``models``."""
-    settings, warehouse = context.settings, context.warehouse
-    published = read_published(warehouse, ENTITY_FEATURES, window)
+    context: Context, plan: NightPlan, change: StatusChange
+) -> tuple[Outcome, FitResult | None]:
+    """Fit one type; too little data is a status, not a failure."""
+    settings, entity_type = context.settings, change.entity_type
+    window = plan.nights_back(settings.fit.window_days)
+    published = read_published(context.warehouse, ENTITY_FEATURES, window)
     reference = published.where(F.col("entity_type") == F.lit(entity_type))
     try:
         rows, names, feature_set = reference_rows(reference, settings, entity_type)
         result = fit_models(rows, _request(settings, entity_type, feature_set, names))
     except DataError as error:
         log.info("no model of %s: %s", entity_type, error)
-        write_status(warehouse, version, entity_type, event_date, "rejected", str(error))
-        return 0
-    shared = {
-        "model_version": version,
-        "valid_from_date": event_date,
+        return Outcome(replace(change, status="rejected"), str(error)), None
+    reason = f"fitted on {len(window)} nights: {result.candidate['reason']}"
+    return Outcome(replace(change, status="promoted"), reason), result
+
+
+def _shared_columns(context: Context, plan: NightPlan, change: StatusChange) -> dict[str, Any]:
+    """What all rows of a version say."""
+    window = plan.nights_back(context.settings.fit.window_days)
+    return {
+        "model_version": change.model_version,
+        "valid_from_date": change.effective_date,
         "training_start_date": window[0].event_date,
         "training_end_date": window[-1].event_date,
         "training_run_ids": [night.run_id for night in window],
-        "config_hash": config_hash(settings),
+        "config_hash": config_hash(context.settings),
         "library_versions": library_versions(),
     }
-    write_model(
-        warehouse,
-        version,
-        event_date,
-        [{**row, **shared} for row in result.models],
-        [{**result.candidate, **shared}],
-    )
-    reason = f"fitted on {len(window)} nights: {result.candidate['reason']}"
-    write_status(warehouse, version, entity_type, event_date, "promoted", reason)
-    return len(result.models)
 
 
 def reference_rows(
@@ -102,10 +160,9 @@ def reference_rows(
     """Rows of one type that may teach, the names behind ``features`` and their set."""
     feature_set = VALUES if entity_type in settings.feature_entity_types else BUILTIN
     names = _value_names(reference) if feature_set == VALUES else list(FEATURE_NAMES)
-    rows = teaching_rows(
-        reference, entity_type, feature_set, names, min_events=settings.score.min_events
-    )
-    return rows, names, feature_set
+    rule = VectorRule(F.col("entity_type") == F.lit(entity_type), feature_set, names)
+    rows = teaching_rows(reference, [rule], min_events=settings.score.min_events)
+    return rows.select("entity_id", "event_date", "slice", "features"), names, feature_set
 
 
 def _value_names(reference: DataFrame) -> list[str]:

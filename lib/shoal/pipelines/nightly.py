@@ -1,8 +1,10 @@
 """Whole nights: all steps of a night under its lease, and its publication."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import reduce
+from itertools import takewhile
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -17,17 +19,17 @@ from shoal.contracts import (
     UNSCORED,
 )
 from shoal.errors import DataError, TryAgainError
-from shoal.models.registry import serving_models
-from shoal.pipelines.context import Context
+from shoal.pipelines.context import Context, NightCounts
 from shoal.pipelines.dates import Dates
 from shoal.pipelines.drift import drift
 from shoal.pipelines.features import build_features
-from shoal.pipelines.fit import fit
+from shoal.pipelines.fit import fit, fit_due, promote
 from shoal.pipelines.ingest import ingest
-from shoal.pipelines.plan import NightPlan, days_with_data, faults_of_inputs, plan_night
+from shoal.pipelines.plan import NightPlan, days_with_data, faults_of_inputs, plan_nights
 from shoal.pipelines.score import score
+from shoal.pipelines.span import Span, first_span
 from shoal.sources.records import DayWindow
-from shoal.spark.nights import Night, publish_night
+from shoal.spark.nights import Night, publish_nights
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ NIGHT_TABLES = (
 
 
 def nightly(context: Context, dates: Dates) -> list[date]:
-    """Ingest, then run and publish each night in date order; return the nights published.
+    """Ingest, then run and publish the nights in date order; return the nights published.
 
     Raises
     ------
@@ -59,98 +61,154 @@ def nightly(context: Context, dates: Dates) -> list[date]:
             f"no events from {dates.start} to {dates.end} in the ledger ingest_files: check the "
             "dates, and the paths under sources"
         )
-    published = []
+    published: list[date] = []
     with context.leased([f"night/{day}" for day in days]):
-        for number, day in enumerate(days, start=1):
-            log.info("night %s (%d of %d)", day, number, len(days))
-            if run_night(context, day):
-                published.append(day)
+        waiting = days
+        while waiting:
+            done, n_ended = run_span(context, waiting)
+            published += done
+            waiting = waiting[n_ended:]
+            log.info("%d of %d nights done", len(days) - len(waiting), len(days))
     return published
 
 
-def run_night(context: Context, event_date: date) -> bool:
-    """Run all steps of one night; return whether there was an entity to publish a night of."""
-    plan = plan_night(context, event_date)
-    context.faults += faults_of_inputs(context, plan)
-    build_features(context, event_date, plan)
-    day = context.warehouse.read_days(ENTITY_FEATURES, event_date, event_date)
-    if day.limit(1).count() == 0:
+def run_span(context: Context, days: Sequence[date]) -> tuple[list[date], int]:
+    """Run all steps of the first nights of ``days``, as many as go at once.
+
+    Returns
+    -------
+    The nights published, and the number of nights that are done with: one without an entity is, and
+    it ends the span.
+    """
+    plans = plan_nights(context, days)
+    if plans[0].expected:
+        # Its reference is published: what comes of the fit is known before anything else is done.
+        fit(context, Span((plans[0],)), only_due=True)
+        plans = plan_nights(context, days)
+    span = build_features(context, first_span(plans))
+    span, empty = _until_empty(span)
+    if span.plans:
+        n_nights = len(span.plans)
+        span = fit_due(context, span)
+        empty = empty if len(span.plans) == n_nights else ()
+    context.faults += [fault for plan in (*span.plans, *empty) for fault in faults_of_inputs(plan)]
+    if span.plans:
+        publish(context, drift(context, score(context, span)))
+    for plan in empty:
         context.faults.append(
-            f"{event_date}: events, but no {' or '.join(context.settings.entity_types)} in them; "
-            "the night is not published"
+            f"{plan.event_date}: events, but no {' or '.join(context.settings.entity_types)} in "
+            "them; the night is not published"
         )
-        return False
-    fit(context, event_date, plan, only_due=True)
-    score(context, event_date, plan)
-    drift(context, event_date, plan)
-    publish(context, event_date, plan)
-    return True
+    return span.days, len(span.plans) + len(empty)
 
 
-def publish(context: Context, event_date: date, plan: NightPlan | None = None) -> NightPlan:
-    """Make the night visible, if every table of it was written from the inputs as they are now.
+def _until_empty(span: Span) -> tuple[Span, tuple[NightPlan, ...]]:
+    """The nights before the first one without an entity, and that one if there is one."""
+    known = span.entities or {}
+    whole = list(takewhile(lambda plan: known[plan.event_date] > 0, span.plans))
+    return span.first(len(whole)), span.plans[len(whole) :][:1]
+
+
+def publish(context: Context, span: Span) -> Span:
+    """Make nights visible, if every table of them was written from the inputs as they are now.
 
     Raises
     ------
     DataError
-        If a step of the night is missing or ran on other inputs.
+        If a step of a night is missing or ran on other inputs.
     TryAgainError
-        If the inputs have changed since the night was planned.
+        If the inputs have changed since the nights were planned.
     """
-    now = plan_night(context, event_date)
-    if plan is not None and plan.run_id != now.run_id:
-        raise TryAgainError(
-            f"the inputs of {event_date} (files, earlier nights, labels, models) changed while it "
-            "ran: run the same command again"
-        )
-    with context.step("publish", event_date=event_date, run_id=now.run_id) as rows:
-        serving = serving_models(context.warehouse, event_date)
-        counts = _own_rows(context, now)
-        _require_complete(now, counts, has_model=bool(serving))
-        night = Night(
-            event_date=event_date,
-            run_id=now.run_id,
-            state="published",
-            table_versions=context.warehouse.versions(NIGHT_TABLES),
-            model_versions={kind: m.model_version for kind, m in sorted(serving.items())},
-            config_hash=config_hash(context.settings),
-            input_hash=now.input_hash,
-            row_counts=counts,
-        )
-        publish_night(context.warehouse, night)
-        rows.update(counts)
-    return now
+    now = plan_nights(context, span.days)
+    for plan in now:
+        if plan.run_id != span.run_ids[plan.event_date]:
+            raise TryAgainError(
+                f"the inputs of {plan.event_date} (files, earlier nights, labels, models) changed "
+                "while it ran: run the same command again"
+            )
+    with context.night_step("publish", span.run_ids, subject=str(span)) as rows:
+        rows |= _own_rows(context, span)
+        for plan in span.plans:
+            is_open = bool(plan.expected) and plan.event_date not in span.fitted
+            _require_complete(plan, rows[plan.event_date], is_open=is_open)
+        versions = context.warehouse.versions(NIGHT_TABLES)
+        for part in _parts(span):
+            promote(context, span.fitted.get(part[0].event_date, ()))
+            nights = [_night(context, plan, versions, rows[plan.event_date]) for plan in part]
+            publish_nights(context.warehouse, nights)
+    return span
 
 
-def _own_rows(context: Context, plan: NightPlan) -> dict[str, int]:
-    """Rows of the night by table; raise if a table holds rows of other inputs."""
-    day = plan.event_date
+def _parts(span: Span) -> list[list[NightPlan]]:
+    """The nights of a span by what is to be published at once.
+
+    A model is promoted after the nights that it was fitted on are published, and before the first
+    night that it serves: so that a run killed in between leaves what nights run one by one might.
+    """
+    parts: list[list[NightPlan]] = [[]]
+    for plan in span.plans:
+        if parts[-1] and plan.event_date in span.fitted:
+            parts.append([])
+        parts[-1].append(plan)
+    return parts
+
+
+def _night(
+    context: Context, plan: NightPlan, versions: Mapping[str, int], counts: Mapping[str, int]
+) -> Night:
+    return Night(
+        event_date=plan.event_date,
+        run_id=plan.run_id,
+        state="published",
+        table_versions=versions,
+        model_versions={kind: m.model_version for kind, m in sorted(plan.serving.items())},
+        config_hash=config_hash(context.settings),
+        input_hash=plan.input_hash,
+        row_counts=counts,
+    )
+
+
+def _own_rows(context: Context, span: Span) -> NightCounts:
+    """Rows of each night by table; raise if a table holds rows of other inputs."""
     marked = [
-        context.warehouse.read_days(table, day, day).select(
-            F.lit(table.name).alias("name"), (F.col("run_id") == plan.run_id).alias("is_own")
-        )
+        context.warehouse.read(table)
+        .where(F.col("event_date").isin(span.days))
+        .select(F.lit(table.name).alias("name"), "event_date", "run_id")
         for table in NIGHT_TABLES
     ]
-    counted = reduce(DataFrame.unionByName, marked).groupBy("name", "is_own").count().collect()
-    foreign = sorted(row["name"] for row in counted if not row["is_own"])
-    counts = {row["name"]: int(row["count"]) for row in counted if row["is_own"]}
-    if foreign:
+    united = reduce(DataFrame.unionByName, marked)
+    counted = united.groupBy("name", "event_date", "run_id").count().collect()
+    found: NightCounts = {day: {table.name: 0 for table in NIGHT_TABLES} for day in span.days}
+    foreign: dict[date, set[str]] = {}
+    for name, day, run_id, count in counted:
+        if run_id == span.run_ids[day]:
+            found[day][name] = int(count)
+        else:
+            foreign.setdefault(day, set()).add(name)
+    for day, names in sorted(foreign.items()):
         raise DataError(
-            f"{', '.join(foreign)} of {day} were not written from the inputs as they are now "
-            f"(run_id {plan.run_id}): run `shoal nightly --date {day}`"
+            f"{', '.join(sorted(names))} of {day} were not written from the inputs as they are now "
+            f"(run_id {span.run_ids[day]}): run `shoal nightly --date {day}`"
         )
-    return {table.name: counts.get(table.name, 0) for table in NIGHT_TABLES}
+    return found
 
 
-def _require_complete(plan: NightPlan, counts: dict[str, int], *, has_model: bool) -> None:
-    """Raise unless every entity of the night is scored or says why not, and drift has run."""
+def _require_complete(plan: NightPlan, counts: Mapping[str, int], *, is_open: bool) -> None:
+    """Raise unless every entity of the night is scored or says why not, and drift has run.
+
+    Parameters
+    ----------
+    is_open : whether the night is due to fit a model and has not
+    """
     entities = counts[ENTITY_FEATURES.name]
     missing = []
     if not entities:
         missing.append("features")
+    if is_open:
+        missing.append("fit")
     if counts[ENTITY_SCORES.name] + counts[UNSCORED.name] != entities:
         missing.append("score")
-    if has_model and not counts[DRIFT_CLUSTERS.name]:
+    if plan.serving and not counts[DRIFT_CLUSTERS.name]:
         missing.append("drift")
     if missing:
         raise DataError(

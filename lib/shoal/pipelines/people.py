@@ -13,7 +13,7 @@ from shoal.models.reasons import add_reasons
 from shoal.models.registry import ServingModel, load_models
 from shoal.models.vectors import add_vector
 from shoal.pipelines.context import Context
-from shoal.pipelines.score import names_by_type
+from shoal.pipelines.score import vector_rules
 from shoal.spark.nights import Night, published_nights, read_published
 
 
@@ -122,25 +122,26 @@ def _one_entity(
 def _explained(context: Context, night: Night, found: dict[str, Any]) -> list[dict[str, Any]]:
     """Reasons anew, from the stored model and the stored features of the night."""
     kind, version = found["entity_type"], found["model_version"]
-    models = _model_of(context, kind, version)
-    if models.find(kind, found["slice"]) is None:
-        raise DataError(f"model {version} that scored {night.event_date} is gone from `models`")
+    models = _model_of(context, night, kind, version)
     features = read_published(context.warehouse, ENTITY_FEATURES, [night])
     peers = features.where(
         (F.col("entity_type") == F.lit(kind)) & (F.col("slice") == F.lit(found["slice"]))
     )
     scores = read_published(context.warehouse, ENTITY_SCORES, [night])
-    entity_days = add_vector(peers, names_by_type(models))
+    entity_days = add_vector(peers, vector_rules(models))
     top = context.settings.outliers.reasons
     [explained] = add_reasons([found], entity_days, scores, models, top=top)
     return list(explained["reasons"])
 
 
-def _model_of(context: Context, entity_type: str, version: str) -> PeerModels:
-    """A model by its version alone; its first night is a part of the version's name."""
+def _model_of(
+    context: Context, night: Night, entity_type: str, version: str
+) -> dict[date, PeerModels]:
+    """A night's model by its version; its first night is a part of the version's name."""
     stamp = version.rsplit("-", 2)[1]
     valid_from = date(int(stamp[:4]), int(stamp[4:6]), int(stamp[6:]))
-    return load_models(context.warehouse, [ServingModel(entity_type, version, valid_from)])
+    model = ServingModel(entity_type, version, valid_from)
+    return load_models(context.warehouse, {night.event_date: [model]})
 
 
 def _top_activity(context: Context, night: Night, is_own: Any) -> list[dict[str, Any]]:

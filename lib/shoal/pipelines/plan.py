@@ -1,25 +1,48 @@
 """What a night stands on: its inputs, the models that serve it, and the ``run_id`` of both.
 
 Every step plans anew from tables alone and arrives at the same ``run_id``, because a model's
-version is known before it is fitted: it is a hash of what it will be fitted on.
+version is known before it is fitted: it is a hash of what it will be fitted on. For the same reason
+the nights of a range can be planned before the first of them has run.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.config import Settings, config_hash
-from shoal.contracts import ENTITY_LABELS, INGEST_FILES, Table
+from shoal.contracts import ENTITY_LABELS, INGEST_FILES
 from shoal.errors import DataError
-from shoal.models.registry import ServingModel, model_version, serving_models
+from shoal.models.registry import (
+    ServingModel,
+    StatusChange,
+    in_order,
+    model_version,
+    newest_attempts,
+    read_changes,
+    serving_models,
+)
 from shoal.pipelines.context import Context
-from shoal.spark.nights import Night, hide_night, published_nights, read_nights
+from shoal.spark.nights import Night, read_nights
 from shoal.spark.tables import Warehouse
+
+
+@dataclass(frozen=True)
+class DayFile:
+    """A raw file with events of a day.
+
+    Attributes
+    ----------
+    kinds : of its events, all its days together
+    """
+
+    content_hash: str
+    file_id: str
+    quarantined_count: int
+    kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -28,26 +51,56 @@ class NightPlan:
 
     Attributes
     ----------
-    file_ids : raw files with events of the day, those changed last at the end
-    look_back_date : first day that any step of this night may look back on
-    earlier : published nights that any step of this one may look back on, by date
-    serving : entity type → model in force before any fit of this night
+    files : raw files with events of the day, those changed last at the end
+    earlier : published nights that any step of this night may look back on, by date
+    hidden : nights among those looked back on that are not published
+    in_force : entity type → model in force before any fit of this night
     due : entity type → version of the model that this night is due to fit
+    expected : of what is due, the fits whose outcome is not known yet, as they are expected to end
+    stored : what ``nights`` holds of this night
     """
 
     event_date: date
     run_id: str
     input_hash: str
-    file_ids: tuple[str, ...]
-    look_back_date: date
+    files: tuple[DayFile, ...]
     earlier: tuple[Night, ...]
-    serving: dict[str, ServingModel]
+    hidden: tuple[date, ...]
+    in_force: dict[str, ServingModel]
     due: dict[str, str]
+    expected: tuple[StatusChange, ...]
+    stored: Night | None
+
+    @property
+    def night(self) -> Night:
+        """The night as those after it see it."""
+        return Night(self.event_date, self.run_id, "published")
+
+    @property
+    def serving(self) -> dict[str, ServingModel]:
+        """Entity type → model that serves the night, if its fits end as expected."""
+        new = serving_models(self.expected, self.event_date)
+        return self.in_force | new
 
     def nights_back(self, days: int) -> list[Night]:
         """Published nights of the ``days`` before this one."""
         since = self.event_date - timedelta(days=days)
         return [night for night in self.earlier if night.event_date >= since]
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the tables hold for some nights, each table read once.
+
+    Attributes
+    ----------
+    labels : (first night, sum of hashes, number) of the labels by the night they hold from
+    """
+
+    files: dict[date, list[DayFile]]
+    nights: dict[date, Night]
+    labels: list[tuple[date | None, int, int]]
+    changes: list[StatusChange]
 
 
 def plan_night(context: Context, event_date: date) -> NightPlan:
@@ -58,36 +111,68 @@ def plan_night(context: Context, event_date: date) -> NightPlan:
     DataError
         If no raw file has an event of the day.
     """
-    settings, warehouse = context.settings, context.warehouse
-    files = _files_of_day(warehouse, event_date)
+    return plan_nights(context, [event_date])[0]
+
+
+def plan_nights(context: Context, days: Sequence[date]) -> list[NightPlan]:
+    """Plan nights in date order, each as if those before it in the list were published.
+
+    A model that a night is due to fit counts for the later ones as its type's last fit ended: as
+    promoted, unless that was rejected. Where it ends otherwise the nights after it are to be
+    planned anew; its own plan holds.
+
+    Raises
+    ------
+    DataError
+        If no raw file has an event of one of the days.
+    """
+    settings = context.settings
+    back = timedelta(days=_days_back(settings))
+    inputs = _read_inputs(context.warehouse, days, since=min(days) - back)
+    meaning = config_hash(settings)
+    plans = []
+    for day in sorted(days):
+        plan = _plan_one(settings, meaning, day, inputs)
+        inputs = replace(
+            inputs,
+            nights={**inputs.nights, day: plan.night},
+            changes=in_order([*inputs.changes, *plan.expected]),
+        )
+        plans.append(plan)
+    return plans
+
+
+def _plan_one(settings: Settings, meaning: str, day: date, inputs: _Inputs) -> NightPlan:
+    files = inputs.files.get(day)
     if not files:
         raise DataError(
-            f"no events of {event_date} in the ledger ingest_files: run `shoal ingest`, or check "
+            f"no events of {day} in the ledger ingest_files: run `shoal ingest`, or check "
             "the paths under sources"
         )
-    days_back = max(
-        settings.features.novelty_days, settings.fit.window_days, settings.score.self_days
-    )
-    look_back_date = event_date - timedelta(days=days_back)
-    earlier = published_nights(warehouse, look_back_date, event_date - timedelta(days=1))
-    serving = serving_models(warehouse, event_date)
-    meaning = config_hash(settings)
-    due = _due_models(settings, event_date, earlier, serving, meaning)
-    contents = sorted({content for content, _ in files})
-    input_hash = _hash(
-        [contents, [night.run_id for night in earlier], _labels_hash(warehouse, event_date)]
-    )
-    in_force = {kind: model.model_version for kind, model in serving.items()} | due
-    run_id = _hash([event_date.isoformat(), meaning, input_hash, sorted(in_force.items())])
+    since = day - timedelta(days=_days_back(settings))
+    before = [night for at, night in sorted(inputs.nights.items()) if since <= at < day]
+    earlier = [night for night in before if night.state == "published"]
+    due = _due_changes(settings, day, earlier, inputs.changes, meaning)
+    due_versions = {change.entity_type: change.model_version for change in due}
+    in_force = serving_models(inputs.changes, day)
+    versions = {kind: model.model_version for kind, model in in_force.items()} | due_versions
+    contents = sorted({file.content_hash for file in files})
+    run_ids = [night.run_id for night in earlier]
+    input_hash = _hash([contents, run_ids, _labels_hash(inputs, day)])
+    identity = [day.isoformat(), meaning, input_hash, sorted(versions.items())]
+    known = {change.model_version for change in inputs.changes}
+    expected = tuple(change for change in due if change.model_version not in known)
     return NightPlan(
-        event_date=event_date,
-        run_id=run_id,
+        event_date=day,
+        run_id=_hash(identity),
         input_hash=input_hash,
-        file_ids=tuple(file_id for _, file_id in files),
-        look_back_date=look_back_date,
+        files=tuple(files),
         earlier=tuple(earlier),
-        serving=serving,
-        due=due,
+        hidden=tuple(night.event_date for night in before if night.state != "published"),
+        in_force=in_force,
+        due=due_versions,
+        expected=expected,
+        stored=inputs.nights.get(day),
     )
 
 
@@ -104,97 +189,122 @@ def days_with_data(warehouse: Warehouse, start: date, end: date) -> list[date]:
     return sorted(row[0] for row in rows)
 
 
-def faults_of_inputs(context: Context, plan: NightPlan) -> list[str]:
+def faults_of_inputs(plan: NightPlan) -> list[str]:
     """What is wrong with a night's inputs, from tables: a rerun finds the same."""
-    ids = context.spark.createDataFrame([(f,) for f in plan.file_ids], "file_id string")
-    bad = (
-        context.warehouse.read(INGEST_FILES)
-        .where(F.col("quarantined_count") > 0)
-        .join(F.broadcast(ids), ["file_id"], how="left_semi")
-        .agg(F.sum("quarantined_count"), F.count(F.lit(1)))
-        .collect()[0]
-    )
-    hidden = [
-        str(night.event_date)
-        for night in read_nights(context.warehouse, plan.look_back_date, plan.event_date)
-        if night.state != "published" and night.event_date < plan.event_date
-    ]
+    counts = [file.quarantined_count for file in plan.files if file.quarantined_count]
     faults = []
-    if bad[1]:
-        faults.append(f"{plan.event_date}: {bad[0]:,} records of its {bad[1]} files in quarantine")
-    if hidden:
-        faults.append(f"{plan.event_date}: earlier nights without publication: {', '.join(hidden)}")
+    if counts:
+        faults.append(
+            f"{plan.event_date}: {sum(counts):,} records of its {len(counts)} files in quarantine"
+        )
+    if plan.hidden:
+        named = ", ".join(str(day) for day in plan.hidden)
+        faults.append(f"{plan.event_date}: earlier nights without publication: {named}")
     return faults
 
 
-def begin_writing(context: Context, plan: NightPlan) -> None:
-    """Hide the night if it is published with other inputs, before any of its tables change."""
-    for night in read_nights(context.warehouse, plan.event_date, plan.event_date):
-        if night.run_id != plan.run_id and night.state == "published":
-            hide_night(context.warehouse, plan.event_date, plan.run_id)
+def _days_back(settings: Settings) -> int:
+    """Days that any step looks back on."""
+    return max(settings.features.novelty_days, settings.fit.window_days, settings.score.self_days)
 
 
-def read_own_day(context: Context, table: Table, plan: NightPlan, *, made_by: str) -> DataFrame:
-    """Rows that an earlier step of this very night wrote.
-
-    Raises
-    ------
-    DataError
-        If the step has not run, or ran on other inputs.
-    """
-    rows = context.warehouse.read_days(table, plan.event_date, plan.event_date)
-    own = rows.where(F.col("run_id") == plan.run_id)
-    if own.limit(1).count() == 0:
-        raise DataError(
-            f"{table.name} has no rows of {plan.event_date} for the inputs as they are now "
-            f"(run_id {plan.run_id}): run `shoal {made_by} --date {plan.event_date}` first"
-        )
-    return own
+def _read_inputs(warehouse: Warehouse, days: Sequence[date], *, since: date) -> _Inputs:
+    last = max(days)
+    return _Inputs(
+        files=_files_by_day(warehouse, days),
+        nights={night.event_date: night for night in read_nights(warehouse, since, last)},
+        labels=_labels_by_start(warehouse, last),
+        changes=read_changes(warehouse),
+    )
 
 
-def _files_of_day(warehouse: Warehouse, event_date: date) -> list[tuple[str, str]]:
-    """Content hash and id of the files with events of a day, those changed last at the end.
+def _files_by_day(warehouse: Warehouse, days: Sequence[date]) -> dict[date, list[DayFile]]:
+    """Files with events of each day, those changed last at the end.
 
     A file that was touched, renamed or copied has the same content: it changes no night's identity.
     """
+    day = F.explode("event_days").alias("day")
+    names = ["modified_ts", "source_file", "file_id", "content_hash", "quarantined_count"]
     rows = (
         warehouse.read(INGEST_FILES)
         .where(F.col("status") == "read")
-        .where(F.array_contains("event_days", F.lit(event_date)))
-        .select("modified_ts", "source_file", "file_id", "content_hash")
+        .select(day, *names, F.map_keys("events_by_table").alias("kinds"))
+        .where(F.col("day").isin(list(days)))
         .collect()
     )
-    return [(row["content_hash"], row["file_id"]) for row in sorted(rows)]
-
-
-def _due_models(
-    settings: Settings,
-    event_date: date,
-    earlier: Sequence[Night],
-    serving: dict[str, ServingModel],
-    meaning: str,
-) -> dict[str, str]:
-    """Models that the night is to fit: where none serves, or the one that does is old."""
-    since = event_date - timedelta(days=settings.fit.window_days)
-    run_ids = [night.run_id for night in earlier if night.event_date >= since]
-    due = {}
-    for entity_type in settings.entity_types:
-        model = serving.get(entity_type)
-        is_old = model is None or (event_date - model.effective_date).days >= (
-            settings.fit.every_days
+    found: dict[date, list[DayFile]] = {}
+    for row in sorted(rows, key=lambda row: tuple(row[name] for name in names[:3])):
+        file = DayFile(
+            row["content_hash"], row["file_id"], row["quarantined_count"], tuple(row["kinds"])
         )
-        if run_ids and is_old:
-            due[entity_type] = model_version(entity_type, event_date, run_ids, meaning)
+        found.setdefault(row["day"], []).append(file)
+    return found
+
+
+def _due_changes(
+    settings: Settings,
+    day: date,
+    earlier: Iterable[Night],
+    changes: Sequence[StatusChange],
+    meaning: str,
+) -> list[StatusChange]:
+    """Models that the night is to fit, each as it is expected to end.
+
+    A fit whose outcome is known is due still, so that a night keeps its identity.
+    """
+    since = day - timedelta(days=settings.fit.window_days)
+    run_ids = [night.run_id for night in earlier if night.event_date >= since]
+    serving = serving_models(changes, day)
+    attempts = newest_attempts(changes, day - timedelta(days=1), meaning)
+    due = []
+    for entity_type in settings.entity_types:
+        model, last = serving.get(entity_type), attempts.get(entity_type)
+        is_fitted = model is not None and model.effective_date == day
+        if run_ids and not is_fitted and _is_due(settings, day, len(run_ids), last):
+            due.append(
+                StatusChange(
+                    entity_type=entity_type,
+                    model_version=model_version(entity_type, day, run_ids, meaning),
+                    sequence=last.sequence + 1 if last else 1,
+                    status=last.status if last else "promoted",
+                    effective_date=day,
+                    training_nights=len(run_ids),
+                    config_hash=meaning,
+                )
+            )
     return due
 
 
-def _labels_hash(warehouse: Warehouse, event_date: date) -> str:
-    """Hash of the labels in force, whatever their order."""
-    in_force = F.col("effective_date").isNull() | (F.col("effective_date") <= F.lit(event_date))
-    labels = warehouse.read(ENTITY_LABELS).where(in_force)
+def _is_due(settings: Settings, day: date, n_nights: int, last: StatusChange | None) -> bool:
+    """Whether the last fit is old, or of a reference window half as full as it is now.
+
+    A model of one night knows little of what is usual, and nothing of what is new: so models are
+    fitted on 1, 2, 4, 8, … nights until ``fit.every_days`` rules.
+    """
+    if last is None:
+        return True
+    is_old = (day - last.effective_date).days >= settings.fit.every_days
+    return is_old or (last.training_nights is not None and n_nights >= 2 * last.training_nights)
+
+
+def _labels_by_start(warehouse: Warehouse, until: date) -> list[tuple[date | None, int, int]]:
+    """Sum of hashes and number of the labels that hold from each night on, whatever their order."""
+    start = F.col("effective_date")
     row_hash = F.xxhash64("entity_type", "entity_id", "label", "value").cast("decimal(38,0)")
-    row = labels.agg(F.sum(row_hash), F.count(F.lit(1))).first()
-    return "none" if row is None or not row[1] else f"{row[0]}/{row[1]}"
+    rows = (
+        warehouse.read(ENTITY_LABELS)
+        .where(start.isNull() | (start <= F.lit(until)))
+        .groupBy(start)
+        .agg(F.sum(row_hash), F.count(F.lit(1)))
+        .collect()
+    )
+    return [(row[0], int(row[1]), int(row[2])) for row in rows]
+
+
+def _labels_hash(inputs: _Inputs, day: date) -> str:
+    """Hash of the labels in force."""
+    own = [(total, n) for start, total, n in inputs.labels if start is None or start <= day]
+    return f"{sum(t for t, _ in own)}/{sum(n for _, n in own)}" if own else "none"
 
 
 def _hash(value: object) -> str:

@@ -1,112 +1,136 @@
-"""Features and models of a night → ``entity_scores``, ``unscored``, ``outliers``."""
+"""Features and models of some nights → ``entity_scores``, ``unscored``, ``outliers``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
-from shoal.contracts.models import GLOBAL_SLICE
 from shoal.models.evidence import add_evidence
-from shoal.models.listing import EarlierLine, Entity, ListPolicy, choose_lines
-from shoal.models.peer_models import PeerModels
+from shoal.models.listing import EarlierLine, Entity, ListPolicy, choose_lines, earlier_lines
+from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.reasons import add_reasons
-from shoal.models.registry import load_models, serving_models
-from shoal.models.scoring import add_self_p_value, add_severity, judge_entities
-from shoal.models.vectors import add_vector
-from shoal.pipelines.context import Context
-from shoal.pipelines.plan import NightPlan, begin_writing, plan_night, read_own_day
+from shoal.models.scoring import add_past, add_self_p_value, add_severity, judge_entities
+from shoal.models.vectors import VectorRule, add_vector
+from shoal.pipelines.context import Context, NightCounts
+from shoal.pipelines.span import Span, begin_writing, read_own, with_entities, with_models
 from shoal.spark.nights import read_published
 from shoal.spark.session import persisted
 
 
-def score(context: Context, event_date: date, plan: NightPlan | None = None) -> NightPlan:
-    """Score the night's entities and write its list.
+def score(context: Context, span: Span) -> Span:
+    """Score the entities of each night and write its list.
 
     Raises
     ------
     DataError
-        If the features of the night have not been built from the inputs as they are now.
+        If the features of a night have not been built from the inputs as they are now.
     """
-    plan = plan or plan_night(context, event_date)
-    features = read_own_day(context, ENTITY_FEATURES, plan, made_by="features")
-    with context.step("score", event_date=event_date, run_id=plan.run_id) as rows:
-        begin_writing(context, plan)
-        models = load_models(
-            context.warehouse, serving_models(context.warehouse, event_date).values()
+    span = with_entities(context, span)
+    with context.night_step("score", span.run_ids, subject=str(span)) as rows:
+        begin_writing(context, span)
+        span = with_models(context, span)
+        rules = vector_rules(span.models or {})
+        features = read_own(context, ENTITY_FEATURES, span)
+        with (
+            persisted(add_vector(features, rules)) as entity_days,
+            persisted(_judged(context, span, entity_days)) as judged,
+        ):
+            _write_scores(context, span, judged, rows)
+            _write_lists(context, span, entity_days, judged, rows)
+    return span
+
+
+def vector_rules(models: Mapping[date, PeerModels]) -> list[VectorRule]:
+    """Which features a row has: those of the model of its entity type that serves its night."""
+    nights: dict[str, list[date]] = {}
+    known: dict[str, PeerModel] = {}
+    for night, serving in models.items():
+        for model in serving.of_types():
+            known[model.model_version] = model
+            nights.setdefault(model.model_version, []).append(night)
+    return [
+        VectorRule(
+            (F.col("entity_type") == model.entity_type)
+            & F.col("event_date").isin(sorted(nights[version])),
+            model.feature_set,
+            model.feature_names,
         )
-        with persisted(add_vector(features, names_by_type(models))) as entity_days:
-            rows.update(_write_scores(context, plan, entity_days, models))
-            rows["outliers"] = _write_list(context, plan, entity_days, models, rows["scored"])
-    return plan
+        for version, model in sorted(known.items())
+    ]
 
 
-def names_by_type(models: PeerModels) -> dict[str, tuple[str, Sequence[str]]]:
-    """Entity type → feature set and the features of its model, in order."""
-    return {
-        model.entity_type: (model.feature_set, model.feature_names)
-        for (_, slice_name), model in models.by_slice.items()
-        if slice_name == GLOBAL_SLICE
-    }
-
-
-def _write_scores(
-    context: Context, plan: NightPlan, entity_days: DataFrame, models: PeerModels
-) -> dict[str, int]:
-    settings, warehouse, day = context.settings, context.warehouse, plan.event_date
+def _judged(context: Context, span: Span, entity_days: DataFrame) -> DataFrame:
+    """Every entity's day with its score, or why there is none, and what its own past says."""
+    settings = context.settings
     min_events = F.lit(settings.score.min_events)
     # A ready feature table has no events to count: its rows always suffice.
     counted = entity_days.withColumn(
         "event_count",
         F.when(F.col("feature_set") == "values", min_events).otherwise(F.col("event_count")),
     )
-    judged = judge_entities(counted, models, min_events=settings.score.min_events)
-    with persisted(judged.withColumn("run_id", F.lit(plan.run_id))) as known:
-        is_scored = F.col("reason").isNull()
-        past = read_published(warehouse, ENTITY_SCORES, plan.nights_back(settings.score.self_days))
-        scores = known.where(is_scored).transform(
-            add_self_p_value, past, min_nights=settings.score.self_min_nights
+    judged = judge_entities(counted, span.models or {}, min_events=settings.score.min_events)
+    past = read_published(context.warehouse, ENTITY_SCORES, span.past(settings.score.self_days))
+    return (
+        judged.transform(
+            add_past,
+            past,
+            past_days=settings.score.self_days,
+            max_p_value=settings.outliers.max_p_value,
         )
-        scores = scores.transform(add_severity).select(*ENTITY_SCORES.column_names)
-        warehouse.replace_day(scores, ENTITY_SCORES, day)
-        unscored = known.where(~is_scored).select(*UNSCORED.column_names)
-        warehouse.replace_day(unscored, UNSCORED, day)
-        row = known.agg(F.count_if(is_scored), F.count_if(~is_scored)).first()
-    scored, left_out = (int(row[0]), int(row[1])) if row else (0, 0)
-    return {"scored": scored, "unscored": left_out}
+        .transform(add_self_p_value, min_nights=settings.score.self_min_nights)
+        .transform(add_severity)
+        .withColumn("run_id", span.run_id_column())
+    )
 
 
-def _write_list(
-    context: Context, plan: NightPlan, entity_days: DataFrame, models: PeerModels, scored: int
-) -> int:
-    settings, warehouse, day = context.settings, context.warehouse, plan.event_date
+def _write_scores(context: Context, span: Span, judged: DataFrame, rows: NightCounts) -> None:
+    warehouse = context.warehouse
+    is_scored = F.col("reason").isNull()
+    scores = judged.where(is_scored).select(*ENTITY_SCORES.column_names)
+    warehouse.replace_days(scores, ENTITY_SCORES, span.days)
+    unscored = judged.where(~is_scored).select(*UNSCORED.column_names)
+    warehouse.replace_days(unscored, UNSCORED, span.days)
+    counts = judged.groupBy("event_date").agg(F.count_if(is_scored), F.count_if(~is_scored))
+    for day, scored, left_out in counts.collect():
+        rows[day] |= {"scored": int(scored), "unscored": int(left_out)}
+
+
+def _write_lists(
+    context: Context, span: Span, entity_days: DataFrame, judged: DataFrame, rows: NightCounts
+) -> None:
+    settings, warehouse = context.settings, context.warehouse
     limits = settings.outliers
-    policy = ListPolicy(limits.capacity, limits.max_p_value)
-    scores = warehouse.read_days(ENTITY_SCORES, day, day)
-    past = read_published(warehouse, ENTITY_SCORES, plan.nights_back(settings.score.self_days))
-    lines = choose_lines(scores, past, policy, _earlier_lines(context, plan), scored)
-    novelty = plan.nights_back(settings.features.novelty_days)
-    with_reasons = add_reasons(lines, entity_days, scores, models, top=limits.reasons)
+    scores = judged.where(F.col("reason").isNull()).drop("reason", "detail")
+    lines = choose_lines(
+        scores,
+        ListPolicy(limits.capacity, limits.max_p_value),
+        _earlier_lines(context, span),
+        {day: counts["scored"] for day, counts in rows.items()},
+    )
+    with_reasons = add_reasons(lines, entity_days, scores, span.models or {}, top=limits.reasons)
+    novelty_days = settings.features.novelty_days
+    looked_back_on = [*span.past(novelty_days), *span.nights]
     complete = add_evidence(
         with_reasons,
-        warehouse.read_days(ENTITY_ACTIVITY, day, day),
-        read_published(warehouse, ENTITY_ACTIVITY, novelty),
+        read_published(warehouse, ENTITY_ACTIVITY, looked_back_on),
+        novelty_days=novelty_days,
         top=limits.evidence,
     )
-    ordered = [tuple(line.get(name) for name in OUTLIERS.column_names) for line in complete]
-    frame = context.spark.createDataFrame(ordered, OUTLIERS.schema).coalesce(1)
-    warehouse.replace_day(frame, OUTLIERS, day)
-    return len(complete)
+    warehouse.replace_days(warehouse.frame(OUTLIERS, complete), OUTLIERS, span.days)
+    for day, counts in rows.items():
+        counts["outliers"] = sum(line["event_date"] == day for line in complete)
 
 
-def _earlier_lines(context: Context, plan: NightPlan) -> dict[Entity, EarlierLine]:
-    """Lines of the last published night, by entity."""
-    if not plan.earlier:
+def _earlier_lines(context: Context, span: Span) -> dict[Entity, EarlierLine]:
+    """Lines of the last night published before the span, by entity."""
+    last = span.plans[0].earlier[-1:]
+    if not last:
         return {}
     rows = (
-        read_published(context.warehouse, OUTLIERS, plan.earlier[-1:])
+        read_published(context.warehouse, OUTLIERS, last)
         .select("entity_type", "entity_id", "days_in_row", "anomaly_score", "case_id")
         .collect()
     )
-    return {(r[0], r[1]): EarlierLine(int(r[2]), float(r[3]), str(r[4])) for r in rows}
+    return earlier_lines(row.asDict() for row in rows)

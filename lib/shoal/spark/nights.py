@@ -1,7 +1,7 @@
 """Which nights readers may see: publishing, hiding, and reads that join on it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from pyspark.sql import DataFrame
@@ -47,38 +47,42 @@ def published_nights(
     return [night for night in read_nights(warehouse, start, end) if night.state == "published"]
 
 
-def write_night(warehouse: Warehouse, night: Night) -> None:
-    """Write the one row of a night, in one commit."""
-    values = tuple(
-        dict(value) if isinstance(value, Mapping) else value
-        for value in (getattr(night, name) for name in NIGHTS.column_names)
+def write_nights(warehouse: Warehouse, nights: Sequence[Night]) -> None:
+    """Write the rows of some nights, in one commit."""
+    rows = [
+        {
+            name: dict(value) if isinstance(value, Mapping) else value
+            for name, value in vars(night).items()
+        }
+        for night in nights
+    ]
+    days = [night.event_date for night in nights]
+    warehouse.replace_days(warehouse.frame(NIGHTS, rows), NIGHTS, days)
+
+
+def publish_nights(warehouse: Warehouse, nights: Sequence[Night]) -> None:
+    """Make nights visible, all at once: their last commit."""
+    now = utc_now()
+    write_nights(
+        warehouse, [replace(night, state="published", published_ts=now) for night in nights]
     )
-    frame = warehouse.spark.createDataFrame([values], NIGHTS.schema).coalesce(1)
-    warehouse.replace_day(frame, NIGHTS, night.event_date)
 
 
-def publish_night(warehouse: Warehouse, night: Night) -> None:
-    """Make a night visible: its last commit."""
-    row = {**vars(night), "state": "published", "published_ts": utc_now()}
-    write_night(warehouse, Night(**row))
-
-
-def hide_night(warehouse: Warehouse, event_date: date, run_id: str) -> None:
-    """Hide a night that is about to be rewritten with other inputs."""
-    write_night(warehouse, Night(event_date, run_id, "publishing"))
+def hide_nights(warehouse: Warehouse, run_ids: Mapping[date, str]) -> None:
+    """Hide nights that are about to be rewritten with other inputs: night to its new run_id."""
+    write_nights(
+        warehouse, [Night(day, run_id, "publishing") for day, run_id in sorted(run_ids.items())]
+    )
 
 
 def read_published(warehouse: Warehouse, table: Table, nights: Sequence[Night]) -> DataFrame:
-    """Rows of a night table that belong to the given published nights.
+    """Rows of a night table that belong to the given nights.
 
-    The nights are literals on the partition column, so that only their files are read.
+    The nights are literals on the partition column, so that only their files are read; a
+    ``run_id`` is a hash of its night, so that none belongs to another one.
     """
     frame = warehouse.read(table)
     if not nights:
         return frame.where(F.lit(False))
-    days = [night.event_date for night in nights]
-    keys = warehouse.spark.createDataFrame(
-        [(night.event_date, night.run_id) for night in nights], "event_date date, run_id string"
-    )
-    in_range = F.col("event_date").between(F.lit(min(days)), F.lit(max(days)))
-    return frame.where(in_range).join(F.broadcast(keys), ["event_date", "run_id"], "left_semi")
+    is_day = F.col("event_date").isin([night.event_date for night in nights])
+    return frame.where(is_day & F.col("run_id").isin([night.run_id for night in nights]))

@@ -133,8 +133,7 @@ class RunLog:
         return row | {"run_date": now.date(), "written_ts": now}
 
     def _frame(self, rows: Sequence[dict[str, Any]]) -> DataFrame:
-        ordered = [tuple(row[name] for name in RUNS.column_names) for row in rows]
-        return self.warehouse.spark.createDataFrame(ordered, RUNS.schema).coalesce(1)
+        return self.warehouse.frame(RUNS, rows)
 
 
 class Lease:

@@ -4,12 +4,13 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from delta import exceptions as delta_errors
 from pyspark.errors import PySparkException
@@ -88,13 +89,19 @@ class Warehouse:
         day = F.col("event_date")
         return self.read(table).where(day.between(F.lit(start), F.lit(end)))
 
+    def frame(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+        """Rows that the driver holds, few enough for one file; absent columns are null."""
+        ordered = [tuple(row.get(name) for name in table.column_names) for row in rows]
+        return self.spark.createDataFrame(ordered, table.schema).coalesce(1)
+
     def replace_where(self, frame: DataFrame, table: Table, condition: str) -> None:
         """Replace the rows that meet ``condition`` (made of literals only) in one commit."""
         self._write(frame, table, {"replaceWhere": condition})
 
-    def replace_day(self, frame: DataFrame, table: Table, day: date) -> None:
-        """Replace one day of a table partitioned by ``event_date``."""
-        self.replace_where(frame, table, f"event_date = {quote_literal(day)}")
+    def replace_days(self, frame: DataFrame, table: Table, days: Sequence[date]) -> None:
+        """Replace days of a table partitioned by ``event_date``, all in one commit."""
+        literals = ", ".join(quote_literal(day) for day in days)
+        self.replace_where(frame, table, f"event_date IN ({literals})")
 
     def append_once(self, frame: DataFrame, table: Table, application: str, version: int) -> None:
         """Append, unless ``application`` has already appended this or a later ``version``."""

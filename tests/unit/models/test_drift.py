@@ -1,32 +1,40 @@
-"""Cluster drift without Spark: nights on which a type is missing."""
+"""Cluster drift without Spark: nights on which a type is missing, the labels of a batch."""
+
+from datetime import date
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from shoal.models import drift
-from shoal.models.drift import OVERALL, DriftSettings, compare_nights
+from shoal.models.drift import OVERALL, Comparison, DriftSettings, compare_nights, label_batch
+
+NIGHTS = {"reference": date(2026, 1, 1), "analysis": date(2026, 1, 2)}
+SETTINGS = DriftSettings(min_entities=20, winsorize_sd=8.0, sample_rows=1000)
 
 
-class Night:
-    """A DataFrame of one night that only its sample is read from."""
+class Preparation:
+    """Native rows are prepared rows."""
 
-    def __init__(self, n_entities):
-        self.sample = pd.DataFrame(
-            {
-                "entity_id": [f"host-{i}" for i in range(n_entities)],
-                "event_date": "2026-01-01",
-                "features": [np.ones(2)] * n_entities,
-            }
-        )
-
-    def select(self, *names):
-        return self
+    def project_winsorized(self, values, winsorize_sd):
+        return values
 
 
-class Model:
-    entity_type = "host"
-    model_version = "host-1"
+MODEL = SimpleNamespace(
+    entity_type="host",
+    model_version="host-1",
+    geometry=SimpleNamespace(preparation=Preparation(), centers=np.zeros((1, 2))),
+)
+
+
+def sample(n_entities):
+    return pd.DataFrame(
+        {
+            "entity_id": [f"host-{i}" for i in range(n_entities)],
+            "features": [np.ones(2)] * n_entities,
+        }
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,15 +44,41 @@ class Model:
 def test_a_night_without_the_type_is_insufficient_data(
     monkeypatch, n_reference, n_analysis, missing
 ):
-    monkeypatch.setattr(drift, "hash_sample", lambda night, max_rows: night.sample)
-    settings = DriftSettings(min_entities=20, winsorize_sd=8.0, sample_rows=1000)
-    rows = compare_nights(Night(n_reference), Night(n_analysis), Model(), settings)
-    assert rows == [
-        {
-            "entity_type": "host",
-            "model_version": "host-1",
-            "reference_cluster_id": OVERALL,
-            "status": "insufficient_data",
-            "detail": f"no entity of this type on the {missing} night",
-        }
+    sizes = {NIGHTS["reference"]: n_reference, NIGHTS["analysis"]: n_analysis}
+    samples = {("host-1", night): sample(n) for night, n in sizes.items() if n}
+    monkeypatch.setattr(drift, "_samples", lambda rows, max_rows: samples)
+    comparison = Comparison(7, *NIGHTS.values(), MODEL)
+    assert compare_nights(None, [comparison], SETTINGS) == {
+        7: [
+            {
+                "entity_type": "host",
+                "model_version": "host-1",
+                "reference_cluster_id": OVERALL,
+                "status": "insufficient_data",
+                "detail": f"no entity of this type on the {missing} night",
+            }
+        ]
+    }
+
+
+def test_each_night_of_a_batch_is_labelled_by_its_own_centres():
+    centers = {
+        ("host-1", NIGHTS["reference"]): np.array([[0.0], [10.0]]),
+        ("host-1", NIGHTS["analysis"]): np.array([[10.0], [0.0]]),
+        ("host-2", NIGHTS["analysis"]): np.array([[0.0, 0.0], [3.0, 3.0]]),
+    }
+    clusterings = {
+        night: SimpleNamespace(preparation=Preparation(), centers=own)
+        for night, own in centers.items()
+    }
+    rows = [
+        ("host-1", NIGHTS["analysis"], "a", [1.0]),
+        ("host-1", NIGHTS["reference"], "a", [1.0]),
+        ("host-2", NIGHTS["analysis"], "a", [2.0, 4.0]),
+        ("host-1", NIGHTS["reference"], "b", [9.0]),
     ]
+    batch = pd.DataFrame(rows, columns=["model_version", "event_date", "entity_id", "features"])
+    labelled = label_batch(batch, clusterings, 8.0)
+    assert list(labelled["cluster"]) == [1, 0, 1, 1]
+    assert list(labelled["entity_id"]) == ["a", "a", "a", "b"]
+    assert label_batch(batch[:0], clusterings, 8.0).empty

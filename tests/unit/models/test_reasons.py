@@ -1,6 +1,7 @@
 """Reasons in the units of the log, and the peers that share them; no JVM."""
 
 from collections.abc import Callable
+from datetime import date
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,8 @@ from shoal.contracts.features import FEATURE_BY_NAME, FEATURES
 from shoal.kernels.reasons import Reason
 from shoal.models import reasons
 from shoal.models.reasons import PeerQuestion, count_sharing, reasons_of
+
+NIGHT = date(2026, 1, 1)
 
 
 def model_of(names: list[str], feature_set: str, is_logged: list[bool]) -> Any:
@@ -81,7 +84,8 @@ def test_of_a_ready_feature_only_the_logged_one_is_never_negative(
 
 
 def peers(rows: list[tuple[str, str, str, list[float | None]]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["entity_type", "entity_id", "slice", "features"])
+    columns = ["event_date", "entity_type", "entity_id", "slice", "features"]
+    return pd.DataFrame([(NIGHT, *row) for row in rows], columns=columns)
 
 
 BATCH = peers(
@@ -98,13 +102,13 @@ BATCH = peers(
 @pytest.mark.parametrize(
     ("question", "sharing", "of"),
     [
-        (PeerQuestion("host", "x", "a", 0, 2.0, True), 2, 2),
-        (PeerQuestion("host", "x", "a", 0, 2.0, False), 1, 2),
-        (PeerQuestion("host", "x", "c", 0, 3.0, True), 0, 2),
-        (PeerQuestion("host", "x", "c", 1, 7.0, True), 1, 1),
-        (PeerQuestion("host", "x", "elsewhere", 1, 8.0, False), 1, 2),
-        (PeerQuestion("host", "y", "d", 0, 0.0, True), 0, 0),
-        (PeerQuestion("user", "x", "b", 0, 9.0, True), 1, 1),
+        (PeerQuestion(NIGHT, "host", "x", "a", 0, 2.0, True), 2, 2),
+        (PeerQuestion(NIGHT, "host", "x", "a", 0, 2.0, False), 1, 2),
+        (PeerQuestion(NIGHT, "host", "x", "c", 0, 3.0, True), 0, 2),
+        (PeerQuestion(NIGHT, "host", "x", "c", 1, 7.0, True), 1, 1),
+        (PeerQuestion(NIGHT, "host", "x", "elsewhere", 1, 8.0, False), 1, 2),
+        (PeerQuestion(NIGHT, "host", "y", "d", 0, 0.0, True), 0, 0),
+        (PeerQuestion(NIGHT, "user", "x", "b", 0, 9.0, True), 1, 1),
     ],
 )
 def test_peers_share_type_and_slice_and_know_the_feature(
@@ -116,10 +120,10 @@ def test_peers_share_type_and_slice_and_know_the_feature(
 
 def test_parts_of_batches_add_up_and_answer_by_place() -> None:
     questions = [
-        PeerQuestion("host", "nobody", "a", 0, 0.0, True),
-        PeerQuestion("host", "x", "a", 0, 2.0, True),
-        PeerQuestion("user", "x", "b", 0, 9.0, True),
-        PeerQuestion("host", "x", "b", 1, 7.0, True),
+        PeerQuestion(NIGHT, "host", "nobody", "a", 0, 0.0, True),
+        PeerQuestion(NIGHT, "host", "x", "a", 0, 2.0, True),
+        PeerQuestion(NIGHT, "user", "x", "b", 0, 9.0, True),
+        PeerQuestion(NIGHT, "host", "x", "b", 1, 7.0, True),
     ]
     whole = count_sharing(BATCH, questions).set_index("question").sort_index()
     parts = pd.concat([count_sharing(BATCH[i : i + 1], questions) for i in range(len(BATCH))])
@@ -128,6 +132,6 @@ def test_parts_of_batches_add_up_and_answer_by_place() -> None:
 
 
 def test_a_batch_without_peers_answers_nothing() -> None:
-    counted = count_sharing(BATCH[:0], [PeerQuestion("host", "x", "a", 0, 0.0, True)])
+    counted = count_sharing(BATCH[:0], [PeerQuestion(NIGHT, "host", "x", "a", 0, 0.0, True)])
     assert counted.empty
     assert list(counted.columns) == ["question", "peers_sharing", "peers"]
