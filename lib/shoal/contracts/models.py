@@ -57,6 +57,13 @@ MODELS = Table(
         Column("reference_density", VECTOR, "cross-fitted −log density of the reference, sorted"),
         Column("reference_distance", VECTOR, "cross-fitted centroid distance, sorted"),
         Column("reference_combined", VECTOR, "combined statistic of the reference, sorted"),
+        Column(
+            "score_standard",
+            VECTOR,
+            "centre and scale of log density and of centroid distance, by which scores are "
+            "measured before they are compared with the references: those of the slice where "
+            "calibration is parent",
+        ),
         Column("calibration", STRING, "own, or parent: too few entities, those of slice * serve"),
         Column("reference_entities", LONG, "entities behind the references"),
         Column("reference_days", LONG, "days behind the references"),
@@ -74,6 +81,7 @@ MODELS = Table(
         Column("seconds", DOUBLE, "time the fit took", is_volatile=True),
     ),
     partition=("valid_from_date",),
+    version=2,
     tolerance=MODEL_TOLERANCE,
 )
 

@@ -16,7 +16,7 @@ from shoal.kernels.calibration import (
 from shoal.kernels.centroids import fit_kmeans
 from shoal.kernels.gaussians import Mixture
 from shoal.kernels.mixture import MixtureFit, fit_mixture, warm_start
-from shoal.kernels.peer_model import PeerGeometry, References
+from shoal.kernels.peer_model import PeerGeometry, References, Standard
 from shoal.kernels.preparation import Preparation, fit_preparation
 
 Array = NDArray[np.float64]
@@ -24,6 +24,12 @@ Groups = NDArray[np.str_]
 
 ENTITIES_A_ROW = 10
 """Entities that a row of a covariance matrix needs; below, a simpler form is fitted."""
+
+STANDARD_SHRINKAGE = 5.0
+"""Entities of all that stand beside a slice's own when its scores are standardised."""
+
+SMALLEST_SPREAD = 1e-3
+"""Least scale of scores, nats or standard units: of entities all alike it would be none."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +183,44 @@ def build_references(scores: CrossFitScores) -> References:
     )
 
 
+def standards_of(
+    scores: CrossFitScores, groups: Groups, slices: Groups
+) -> tuple[Standard, dict[str, Standard]]:
+    """Location and scale of all scores, and of each slice's, drawn to the former.
+
+    The scale is the spread between the median and the upper quartile of strangeness; the fewer
+    entities a slice has, the more it is given the location and scale of all: ``n`` entities speak
+    for themselves by ``n / (n + STANDARD_SHRINKAGE)``.
+
+    Parameters
+    ----------
+    groups, slices : ``(n_rows,)`` entity and slice of each row
+
+    Returns
+    -------
+    The standard of all rows, for slices that the fit has not seen, and one for each slice.
+    """
+    whole = _standard(scores)
+    found = {}
+    for name in np.unique(slices).tolist():
+        rows = slices == name
+        own = _standard(CrossFitScores(scores.log_density[rows], scores.centroid_distance[rows]))
+        n_entities = len(set(groups[rows].tolist()))
+        found[str(name)] = _shrunk(own, whole, n_entities / (n_entities + STANDARD_SHRINKAGE))
+    return whole, found
+
+
+def standardized(
+    scores: CrossFitScores, slices: Groups, standards: Mapping[str, Standard]
+) -> CrossFitScores:
+    """Scores of rows in units of their slices."""
+    density, distance = scores.log_density.copy(), scores.centroid_distance.copy()
+    for name, standard in standards.items():
+        rows = slices == name
+        density[rows], distance[rows] = standard.apply(density[rows], distance[rows])
+    return CrossFitScores(density, distance)
+
+
 def refine_slice(
     values: Array,
     groups: Groups,
@@ -224,6 +268,35 @@ def choose_form(n_entities: int, n_dimensions: int, settings: FitSettings) -> Fo
     if (n_components, kind) != (wanted, settings.covariance_type):
         reason = f"{n_entities} entities a fold in {n_dimensions} dimensions carry no more"
     return Form(n_components, kind, n_clusters, reason)
+
+
+def _standard(scores: CrossFitScores) -> Standard:
+    density, distance = scores.log_density, scores.centroid_distance
+    lower, middle = np.quantile(density, (0.25, 0.5))
+    center, upper = np.quantile(distance, (0.5, 0.75))
+    return Standard(
+        float(middle),
+        max(float(middle - lower), SMALLEST_SPREAD),
+        float(center),
+        max(float(upper - center), SMALLEST_SPREAD),
+    )
+
+
+def _shrunk(own: Standard, whole: Standard, weight: float) -> Standard:
+    """A standard between a slice's own and that of all; scales on the log."""
+
+    def between(own_value: float, whole_value: float) -> float:
+        return weight * own_value + (1.0 - weight) * whole_value
+
+    def scale(own_value: float, whole_value: float) -> float:
+        return float(np.exp(between(np.log(own_value), np.log(whole_value))))
+
+    return Standard(
+        between(own.density_center, whole.density_center),
+        scale(own.density_scale, whole.density_scale),
+        between(own.distance_center, whole.distance_center),
+        scale(own.distance_scale, whole.distance_scale),
+    )
 
 
 def _fit_geometry(

@@ -1,6 +1,6 @@
 """A fitted model of peers: preparation, mixture, centres and the references that calibrate it."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,31 @@ class Measures:
     def entropy(self) -> Array:
         """Entropy of the responsibilities, nats."""
         return responsibility_entropy(self.responsibilities())
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Location and scale of a group's own scores, by which it compares with other groups.
+
+    Roles differ in how far their machines lie from the middle of a model that all share: without
+    this, small roles of many habits would fill every list.
+    """
+
+    density_center: float = 0.0
+    density_scale: float = 1.0
+    distance_center: float = 0.0
+    distance_scale: float = 1.0
+
+    def apply(self, log_density: Array, centroid_distance: Array) -> tuple[Array, Array]:
+        """Both scores in units of the group."""
+        return (
+            (log_density - self.density_center) / self.density_scale,
+            (centroid_distance - self.distance_center) / self.distance_scale,
+        )
+
+    def to_list(self) -> list[float]:
+        """As it is stored."""
+        return list(astuple(self))
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,12 @@ MIN_RESIDUAL_VARIANCE = 1e-3
 IQR_OF_NORMAL = 1.349
 """Interquartile range of a standard normal."""
 
+TAILS_OF_NORMAL = 3.290
+"""Range from the 5th to the 95th percentile of a standard normal."""
+
+LEAST_OF_TAILS = 0.5
+"""Least scale, as a part of the standard deviation that the range of the tails implies."""
+
 MIN_EIGENVALUE = 1e-9
 """Variance, in squared standard units, below which a direction is constant on the reference."""
 
@@ -249,12 +255,14 @@ def _robust_center_and_scale(
     transformed: Array, winsorize_sd: float, scale_floor: float
 ) -> tuple[Array, Array]:
     known = _fill_unknown_columns(transformed)
-    lower, center, upper = np.nanquantile(known, (0.25, 0.5, 0.75), axis=0)
+    low, lower, center, upper, high = np.nanquantile(known, (0.05, 0.25, 0.5, 0.75, 0.95), axis=0)
     bound = winsorize_sd * np.nanstd(known, axis=0)
     fallback = np.nanstd(np.clip(known, center - bound, center + bound), axis=0)
     iqr = upper - lower
     # Half of a sparse count is zero: its quartiles coincide although it does vary.
-    scale = np.where(iqr > 0.0, iqr / IQR_OF_NORMAL, fallback)
+    # Or all but coincide, where a quarter of it lies just above zero: the tails have a say.
+    wide = LEAST_OF_TAILS * (high - low) / TAILS_OF_NORMAL
+    scale = np.where(iqr > 0.0, np.maximum(iqr / IQR_OF_NORMAL, wide), fallback)
     # Below 1 the floor shrinks with the feature, or one in small units would be constant to it.
     size = np.nanquantile(np.abs(known), 0.99, axis=0)
     floor = scale_floor * np.where(size > 0.0, np.minimum(size, 1.0), 1.0)

@@ -19,6 +19,8 @@ from shoal.kernels.peer_fit import (
     build_references,
     cross_fit_scores,
     fit_sample,
+    standardized,
+    standards_of,
 )
 from shoal.kernels.peer_model import PeerGeometry
 from shoal.models.mllib import fit_kmeans_on_all, fit_mixture_on_all, prepared_vectors
@@ -96,7 +98,15 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
         if not drawn.is_whole:
             # Else MLlib would only repeat what scikit-learn has done.
             geometry, fitted_by = _fit_on_all(rows, fitted, values, request)
-        whole = _global_row(geometry, fitted, sample, values, groups)
+        scores = cross_fit_scores(values, groups, fitted.cross_fit)
+        slice_names = sample["slice"].to_numpy(dtype=str)
+        standard, standards = standards_of(scores, groups, slice_names)
+        references = build_references(standardized(scores, slice_names, standards))
+        whole = {
+            **_global_row(geometry, fitted, sample, values, groups),
+            **reference_columns(references),
+            "score_standard": standard.to_list(),
+        }
         slices = refine_slices(
             rows,
             geometry,
@@ -113,7 +123,7 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
         "sample_rows": len(sample),
         "seconds": time.monotonic() - started,
     }
-    models = [{**shared, **row} for row in [whole, *adopt_parent(slices, whole)]]
+    models = [{**shared, **row} for row in [whole, *adopt_parent(slices, whole, standards)]]
     return FitResult(models, _candidate(fitted, geometry, values, groups, started, request))
 
 
@@ -175,13 +185,11 @@ def _global_row(
     values: Array,
     groups: NDArray[np.str_],
 ) -> dict[str, Any]:
-    scores = cross_fit_scores(values, groups, fitted.cross_fit)
     return {
         "slice": GLOBAL_SLICE,
         "status": "global",
         "reason": fitted.form.reason,
         "calibration": "own",
-        **reference_columns(build_references(scores)),
         **slice_facts(geometry, values, groups, sample["event_date"].to_numpy()),
     }
 

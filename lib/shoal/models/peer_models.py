@@ -11,7 +11,7 @@ from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError
 from shoal.kernels.calibration import fit_tail
 from shoal.kernels.gaussians import Mixture
-from shoal.kernels.peer_model import PeerGeometry, References
+from shoal.kernels.peer_model import PeerGeometry, References, Standard
 from shoal.kernels.preparation import Preparation
 
 Array = NDArray[np.float64]
@@ -22,7 +22,7 @@ REFERENCE_COLUMNS = ("reference_density", "reference_distance", "reference_combi
 PEER_MODEL_COLUMNS = (
     "model_version", "entity_type", "slice", "feature_set", "feature_names", "is_logged", "center",
     "scale", "pca_mean", "pca_components", "residual_variance", "residual_dimensions", "weights",
-    "means", "covariances", "centers", *REFERENCE_COLUMNS, "calibration", "reference_entities",
+    "means", "covariances", "centers", *REFERENCE_COLUMNS, "score_standard", "calibration", "reference_entities",
     "reference_days",
 )  # fmt: skip
 """What :func:`peer_model` reads of a row of ``models``."""
@@ -35,6 +35,7 @@ class PeerModel:
     Attributes
     ----------
     own_references : ``None`` for a slice that is calibrated on its parent
+    standard : what its scores are measured by before they are compared with the references
     parent : the global model of its type, where `PeerModels.of` has found it
     """
 
@@ -45,10 +46,17 @@ class PeerModel:
     feature_names: tuple[str, ...]
     geometry: PeerGeometry
     own_references: References | None
+    standard: Standard
     calibration: str
     reference_entities: int
     reference_days: int
     parent: "PeerModel | None" = None
+
+    def log_p(
+        self, log_density: Array, centroid_distance: Array
+    ) -> tuple[Array, NDArray[np.bool_]]:
+        """Log p-value of rows ``(n_rows,)`` and whether it lies beyond the references."""
+        return self.references.log_p(*self.standard.apply(log_density, centroid_distance))
 
     @property
     def references(self) -> References:
@@ -125,6 +133,7 @@ def peer_model(row: Mapping[str, Any]) -> PeerModel:
         feature_names=tuple(row["feature_names"]),
         geometry=PeerGeometry(preparation, mixture, _array(row["centers"])),
         own_references=References(*tails) if own else None,
+        standard=Standard(*row["score_standard"]),
         calibration=row["calibration"],
         reference_entities=int(row["reference_entities"]),
         reference_days=int(row["reference_days"]),

@@ -18,7 +18,7 @@ from shoal.kernels.peer_fit import (
     cross_fit_scores,
     refine_slice,
 )
-from shoal.kernels.peer_model import PeerGeometry
+from shoal.kernels.peer_model import PeerGeometry, Standard
 from shoal.models.peer_models import PARENT, geometry_columns, reference_columns
 from shoal.models.vectors import feature_matrix
 from shoal.spark.sampling import bound_groups
@@ -35,6 +35,7 @@ SLICE_COLUMNS = [
     "reference_density",
     "reference_distance",
     "reference_combined",
+    "score_standard",
     "calibration",
     "reference_entities",
     "reference_days",
@@ -111,17 +112,28 @@ def refine_group(
         "calibration": "own" if is_own else PARENT,
         **{name: columns[name] for name in ("weights", "means", "covariances", "covariance_type")},
         **reference_columns(build_references(scores) if is_own else None),
+        "score_standard": Standard().to_list(),
         **slice_facts(serving, values, groups, group["event_date"].to_numpy()),
     }
     return pd.DataFrame([row])[SLICE_COLUMNS]
 
 
 def adopt_parent(
-    slices: Sequence[Mapping[str, Any]], whole: Mapping[str, Any]
+    slices: Sequence[Mapping[str, Any]],
+    whole: Mapping[str, Any],
+    standards: Mapping[str, Standard],
 ) -> list[dict[str, Any]]:
-    """Slices calibrated on the global references say how much stands behind those."""
+    """Slices calibrated on the global references are measured as those were, each by its own
+    standard, and say how much stands behind them."""
     behind = {name: whole[name] for name in ("reference_entities", "reference_days")}
-    return [{**row, **(behind if row["calibration"] == PARENT else {})} for row in slices]
+    adopted = []
+    for row in slices:
+        own = standards.get(row["slice"])
+        standard = own.to_list() if own else whole["score_standard"]
+        from_parent = {**behind, "score_standard": standard}
+        is_parents = row["calibration"] == PARENT
+        adopted.append({**row, **(from_parent if is_parents else {})})
+    return adopted
 
 
 def slice_facts(

@@ -101,7 +101,7 @@ def score_columns(model: PeerModel, values: NDArray[np.float64]) -> dict[str, An
         If a density, distance or p-value is not finite: such a night must not be written.
     """
     measures = model.geometry.measure(values)
-    log_p, extrapolated = model.references.log_p(measures.log_density, measures.centroid_distance)
+    log_p, extrapolated = model.log_p(measures.log_density, measures.centroid_distance)
     _require_finite(model, measures, log_p)
     first, second = measures.top_two()
     rows = np.arange(len(values))

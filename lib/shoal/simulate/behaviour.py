@@ -283,7 +283,9 @@ def _expected(
     means = np.asarray([item.mean for item in items])
     noise = log.rng.lognormal(0.0, 0.15, len(items))
     kind = type(items[0]).__name__
-    return means * factors * own * noise * _drift(log.fleet, log.host.role, kind, len(items), log.day)
+    return (
+        means * factors * own * noise * _drift(log.fleet, log.host.role, kind, len(items), log.day)
+    )
 
 
 def _with_busy_day(log: HostDay, means: Array) -> Array:

@@ -9,11 +9,15 @@ from tests.support.fits import FIT_SETTINGS as SETTINGS
 from shoal.errors import DataError
 from shoal.kernels import peer_fit
 from shoal.kernels.peer_fit import (
+    SMALLEST_SPREAD,
+    CrossFitScores,
     build_references,
     choose_form,
     cross_fit_scores,
     fit_sample,
     refine_slice,
+    standardized,
+    standards_of,
 )
 
 
@@ -173,3 +177,33 @@ def test_fit_does_not_depend_on_row_order_and_needs_two_entities():
     np.testing.assert_allclose(measured[0], measured[1], rtol=1e-6)
     with pytest.raises(DataError, match="two entities"):
         fit(values[:3], groups[:3])
+
+
+def test_slices_of_other_location_and_scale_look_alike_in_their_own_units():
+    rng = np.random.default_rng(3)
+    slices = np.repeat(["big", "wild", "lone"], (2000, 400, 5))
+    groups = np.concatenate(
+        [np.repeat(np.arange(n) + 1000 * k, 20) for k, n in enumerate((100, 20))]
+    )
+    groups = np.concatenate([groups, np.repeat(9999, 5)]).astype(str)
+    center, scale = (
+        np.repeat([0.0, -9.0, -50.0], (2000, 400, 5)),
+        np.repeat([1.0, 4.0, 1.0], (2000, 400, 5)),
+    )
+    scores = CrossFitScores(rng.normal(center, scale), np.exp(rng.normal(-center / 9, 0.2)))
+    whole, standards = standards_of(scores, groups, slices)
+    assert set(standards) == {"big", "wild", "lone"}
+    alike = standardized(scores, slices, standards)
+    for name in ("big", "wild"):
+        own = alike.log_density[slices == name]
+        assert abs(np.median(own)) < 1.0
+        assert 0.7 < np.median(own) - np.quantile(own, 0.25) < 1.3
+    # One entity says little about its slice: it stays near all, and so stays strange.
+    assert np.median(alike.log_density[slices == "lone"]) < -20.0
+    assert whole.density_scale > 0.0
+
+
+def test_equal_scores_have_a_scale():
+    scores = CrossFitScores(np.zeros(20), np.ones(20))
+    whole, _ = standards_of(scores, np.arange(20).astype(str), np.repeat("a", 20))
+    assert whole.density_scale == whole.distance_scale == SMALLEST_SPREAD

@@ -6,10 +6,11 @@ import pytest
 from shoal.errors import DataError
 from shoal.kernels.calibration import fit_tail
 from shoal.kernels.gaussians import Mixture
-from shoal.kernels.peer_model import PeerGeometry, References
+from shoal.kernels.peer_model import PeerGeometry, References, Standard
 from shoal.kernels.preparation import fit_preparation
 from shoal.models.peer_models import PeerModels, geometry_columns, peer_model, reference_columns
 
+PLAIN = Standard()
 RNG = np.random.default_rng(0)
 VALUES = np.column_stack([RNG.normal(size=(200, 3)), RNG.normal(size=(200, 3)), np.ones(200)])
 
@@ -27,7 +28,7 @@ def references():
     return References(*(fit_tail(RNG.normal(size=50)) for _ in range(3)))
 
 
-def row(slice_name, calibration, found):
+def row(slice_name, calibration, found, standard=PLAIN):
     return {
         "model_version": "host-1",
         "entity_type": "host",
@@ -38,6 +39,7 @@ def row(slice_name, calibration, found):
         "reference_days": 7,
         **geometry_columns(geometry()),
         **reference_columns(found),
+        "score_standard": standard.to_list(),
     }
 
 
@@ -61,6 +63,15 @@ def test_a_slice_calibrated_on_its_parent_stores_no_references_and_uses_the_pare
     assert models.find("host", "role=web").references is not whole.references
     assert models.find("host", "role=new") is whole
     assert models.find("user", "role=dc") is None
+
+
+def test_a_small_slice_is_measured_by_its_own_standard_before_it_is_compared():
+    whole, standard = references(), Standard(-20.0, 4.0, 3.0, 0.5)
+    rows = [row("role=dc", "parent", None, standard), row("*", "own", whole)]
+    model = PeerModels.of([peer_model(r) for r in rows]).find("host", "role=dc")
+    log_p, _ = model.log_p(np.array([-22.0, -30.0]), np.array([3.0, 4.0]))
+    expected, _ = whole.log_p(np.array([-0.5, -2.5]), np.array([0.0, 2.0]))
+    np.testing.assert_allclose(log_p, expected)
 
 
 def test_a_slice_without_its_parent_says_what_is_missing():

@@ -8,6 +8,7 @@ import pytest
 from tests.support.fits import FIT_SETTINGS
 
 from shoal.kernels.peer_fit import fit_sample
+from shoal.kernels.peer_model import Standard
 from shoal.models.refine import SLICE_COLUMNS, adopt_parent, refine_group
 
 SETTINGS = replace(FIT_SETTINGS, n_components=2, n_clusters=2, n_init=1, max_iter=50, n_folds=3)
@@ -38,6 +39,9 @@ def group():
     )
 
 
+WHOLE = {"reference_entities": 999, "reference_days": 9, "score_standard": [0.0, 9.0, 0.0, 9.0]}
+
+
 def refine(rows, fitted, min_entities=50):
     refined = refine_group(
         rows, fitted.geometry, fitted.cross_fit, settings=SETTINGS, min_entities=min_entities
@@ -51,14 +55,19 @@ def test_a_slice_of_enough_entities_has_references_of_its_own(fitted):
     assert (row["calibration"], row["status"]) == ("own", "kept_global")
     assert len(row["reference_density"]) == len(row["reference_combined"]) == row["row_count"]
     assert (row["reference_entities"], row["reference_days"]) == (N_ENTITIES, N_DAYS)
-    assert adopt_parent([row], {"reference_entities": 999, "reference_days": 9}) == [row]
+    assert adopt_parent([row], WHOLE, {"a": Standard(1.0, 2.0, 3.0, 4.0)}) == [row]
+    assert row["score_standard"] == Standard().to_list()
 
 
 def test_a_small_slice_stores_no_references_and_says_what_stands_behind_its_parents(fitted):
     row = refine(group(), fitted, min_entities=61)
     assert row["calibration"] == "parent"
     assert row["reference_density"] == row["reference_distance"] == row["reference_combined"] == []
-    (adopted,) = adopt_parent([row], {"reference_entities": 999, "reference_days": 9})
+    own = Standard(1.0, 2.0, 3.0, 4.0)
+    (adopted,) = adopt_parent([row], WHOLE, {row["slice"]: own})
+    assert adopted["score_standard"] == own.to_list()
+    (unseen,) = adopt_parent([row], WHOLE, {})
+    assert unseen["score_standard"] == WHOLE["score_standard"]
     assert (adopted["reference_entities"], adopted["reference_days"]) == (999, 9)
     assert adopted["row_count"] == N_ENTITIES * N_DAYS
 
