@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 from tests.conftest import ROOT
-from tests.e2e.kill_points import CONF, FIRST, KILLED_NIGHT, Fleet
+from tests.e2e.kill_points import FIRST, KILLED_NIGHT
+from tests.support.fleet import CONF, Fleet
 from tests.support.nights import run_nights
 
 from shoal.config import load_settings

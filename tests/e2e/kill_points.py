@@ -5,98 +5,22 @@ of its commits, looked at as a reader would, run again, and compared with the ni
 killed. Prints a table; leaves with 1 if any point is not sound.
 """
 
-import json
 import shutil
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 from deltalake import DeltaTable
-from tests.support.commands import overrides, shoal, start
+from tests.support.commands import shoal, start
 from tests.support.equality import differences
+from tests.support.fleet import Fleet
 
 from shoal.contracts import ENTITY_SCORES, NIGHTS
 
 FIRST = date(2024, 3, 4)
 KILLED_NIGHT = FIRST + timedelta(days=1)
-HOSTS = 24
-CONF = "conf/local.yaml"
-
-
-class Fleet:
-    """A small fleet's raw logs, and the arguments to run its nights."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.logs = folder / "logs"
-        self.logs.mkdir(parents=True)
-
-    def write_day(self, day: date) -> None:
-        """Write one day of Sysmon process and network events, always the same for a day."""
-        lines = []
-        for host in range(HOSTS):
-            for number in range(8 + (host * 7 + day.toordinal()) % 5):
-                at = datetime(day.year, day.month, day.day, number, host, tzinfo=UTC)
-                lines.append(json.dumps(_process(host, number, at)))
-                lines.append(json.dumps(_connection(host, number, at)))
-        (self.logs / f"{day}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-    def options(self, warehouse: Path) -> list[str]:
-        """Settings of a warehouse, for ``--set``."""
-        source = f"[{{name: fleet, kind: windows_json, paths: ['{self.logs}']}}]"
-        return [
-            f"storage.path={warehouse}",
-            f"sources={source}",
-            "entities=[host]",
-            "spark.master=local[2]",
-            "spark.shuffle_partitions=1",
-            "fit.every_days=1",
-            "fit.n_components=2",
-            "log.format=json",
-            # Interpreted: for rows this few, compiling a query costs more than running it.
-            "spark.conf={spark.sql.codegen.factoryMode: NO_CODEGEN}",
-        ]
-
-    def arguments(self, warehouse: Path) -> list[str]:
-        """Options of every command on a warehouse."""
-        return ["--conf", CONF, *overrides(self.options(warehouse))]
-
-
-def _process(host: int, number: int, at: datetime) -> dict[str, object]:
-    return {
-        **_shared(host, 1, at),
-        "Image": f"C:\\Windows\\p{(host + number) % 6}.exe",
-        "ParentImage": "C:\\Windows\\explorer.exe",
-        "CommandLine": f"p{number} -x {host}",
-        "User": f"CORP\\user{host % 8}",
-    }
-
-
-def _connection(host: int, number: int, at: datetime) -> dict[str, object]:
-    return {
-        **_shared(host, 3, at),
-        "Image": "C:\\Windows\\agent.exe",
-        "SourceIp": f"10.0.0.{host}",
-        "SourcePort": 50000 + number,
-        "DestinationIp": f"10.1.{number % 3}.{host % 9}",
-        "DestinationPort": 443 if number % 3 else 8080,
-        "Protocol": "tcp",
-        "Initiated": "true",
-        "User": f"CORP\\user{host % 8}",
-    }
-
-
-def _shared(host: int, code: int, at: datetime) -> dict[str, object]:
-    return {
-        "EventID": code,
-        "Channel": "Microsoft-Windows-Sysmon/Operational",
-        "SourceName": "Microsoft-Windows-Sysmon",
-        "Hostname": f"ws{host}.corp.local",
-        "UtcTime": at.strftime("%Y-%m-%d %H:%M:%S.000"),
-        "RecordNumber": at.minute,
-    }
 
 
 def prepare(folder: Path) -> tuple[Fleet, Path]:

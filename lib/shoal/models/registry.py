@@ -149,18 +149,25 @@ def _read_models(
     return found
 
 
+def next_sequence(changes: Iterable[StatusChange], entity_type: str) -> int:
+    """Number of the next change of an entity type."""
+    return 1 + max((c.sequence for c in changes if c.entity_type == entity_type), default=0)
+
+
 def write_models(
     warehouse: Warehouse,
-    night: date,
     models: Sequence[Mapping[str, Any]],
     candidates: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Write the rows of a night's versions; writing them again replaces them by themselves."""
-    versions = sorted({row["model_version"] for row in candidates})
-    if not versions:
+    """Write the rows of some versions; writing them again replaces them by themselves."""
+    if not candidates:
         return
-    literals = ", ".join(quote_literal(version) for version in versions)
-    condition = f"valid_from_date = {quote_literal(night)} AND model_version IN ({literals})"
+    nights = {row["valid_from_date"] for row in candidates}
+    versions = {row["model_version"] for row in candidates}
+    condition = " AND ".join(
+        f"{name} IN ({', '.join(quote_literal(value) for value in sorted(values))})"
+        for name, values in (("valid_from_date", nights), ("model_version", versions))
+    )
     for table, rows in ((MODEL_CANDIDATES, candidates), (MODELS, models)):
         warehouse.replace_where(warehouse.frame(table, rows), table, condition)
 

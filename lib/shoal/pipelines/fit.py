@@ -13,10 +13,11 @@ from shoal.contracts import ENTITY_FEATURES
 from shoal.contracts.features import FEATURE_BY_NAME, FEATURE_NAMES
 from shoal.errors import DataError
 from shoal.kernels.peer_fit import FitSettings
-from shoal.models.fit import FitRequest, FitResult, fit_models
+from shoal.models.fit import FitRequest, fit_models
 from shoal.models.registry import (
     StatusChange,
     model_version,
+    next_sequence,
     read_changes,
     write_changes,
     write_models,
@@ -44,60 +45,53 @@ def fit(context: Context, span: Span, *, only_due: bool = False) -> Span:
     """
     for plan in span.plans:
         wanted = plan.expected if only_due else _all_changes(context, plan)
-        promote(context, fit_night(context, plan, wanted))
+        outcomes = _fit_night(context, plan, wanted)
+        _write(context, outcomes)
+        promote(context, outcomes)
     return span
 
 
 def fit_due(context: Context, span: Span) -> Span:
-    """Fit what the nights of a span are due to fit, up to the first that ends otherwise than
-    expected: the span is cut after its night. Nothing is promoted yet.
+    """Fit what the nights of a span are due to fit; nothing is promoted yet.
+
+    Where a fit ends otherwise than expected the span is cut after its night.
     """
     number = 0
     while number < len(span.plans):
         plan = span.plans[number]
         if plan.expected:
-            span = span.ended(number, fit_night(context, plan, plan.expected))
+            span = span.ended(number, _fit_night(context, plan, plan.expected))
         number += 1
+    _write(context, [outcome for outcomes in span.fitted.values() for outcome in outcomes])
     return span
 
 
 def promote(context: Context, outcomes: Sequence[Outcome]) -> None:
     """Let what was fitted serve, or be known as rejected."""
-    if not outcomes:
-        return
-    changes = read_changes(context.warehouse)
-    numbered = []
-    for outcome in outcomes:
-        kind = outcome.change.entity_type
-        last = max((c.sequence for c in changes if c.entity_type == kind), default=0)
-        numbered.append(replace(outcome, change=replace(outcome.change, sequence=last + 1)))
-    write_changes(
-        context.warehouse,
-        [outcome.change for outcome in numbered],
-        {outcome.change.model_version: outcome.reason for outcome in numbered},
-    )
+    if outcomes:
+        reasons = {outcome.change.model_version: outcome.reason for outcome in outcomes}
+        write_changes(context.warehouse, [outcome.change for outcome in outcomes], reasons)
 
 
-def fit_night(context: Context, plan: NightPlan, wanted: Sequence[StatusChange]) -> list[Outcome]:
+def _fit_night(context: Context, plan: NightPlan, wanted: Sequence[StatusChange]) -> list[Outcome]:
     """Fit the models that are to serve from a night on; return how that ended."""
-    outcomes: list[Outcome] = []
-    models: list[dict[str, Any]] = []
-    candidates: list[dict[str, Any]] = []
     if not wanted:
         return []
     kinds = ", ".join(change.entity_type for change in wanted)
     subject = f"{plan.event_date} {kinds}"
     with context.night_step("fit", {plan.event_date: plan.run_id}, subject=subject) as rows:
-        for change in wanted:
-            outcome, result = _fit_type(context, plan, change)
-            outcomes.append(outcome)
-            if result is not None:
-                shared = _shared_columns(context, plan, change)
-                models += [{**row, **shared} for row in result.models]
-                candidates.append({**result.candidate, **shared})
-        write_models(context.warehouse, plan.event_date, models, candidates)
-        rows[plan.event_date]["models"] = len(models)
+        outcomes = [_fit_type(context, plan, change) for change in wanted]
+        rows[plan.event_date]["models"] = sum(len(outcome.models) for outcome in outcomes)
     return outcomes
+
+
+def _write(context: Context, outcomes: Sequence[Outcome]) -> None:
+    """Write what was fitted, all in one commit a table; nothing serves by that."""
+    write_models(
+        context.warehouse,
+        [row for outcome in outcomes for row in outcome.models],
+        [row for outcome in outcomes for row in outcome.candidates],
+    )
 
 
 def _all_changes(context: Context, plan: NightPlan) -> list[StatusChange]:
@@ -110,21 +104,28 @@ def _all_changes(context: Context, plan: NightPlan) -> list[StatusChange]:
             f"{plan.event_date}: run `shoal nightly` for earlier days first"
         )
     meaning = config_hash(settings)
-    tried = {change.model_version for change in read_changes(context.warehouse)}
+    changes = read_changes(context.warehouse)
+    tried = {change.model_version for change in changes}
     versions = {
         kind: model_version(kind, plan.event_date, run_ids, meaning)
         for kind in settings.entity_types
     }
     return [
-        StatusChange(kind, version, 0, "promoted", plan.event_date, len(run_ids), meaning)
+        StatusChange(
+            entity_type=kind,
+            model_version=version,
+            sequence=next_sequence(changes, kind),
+            status="promoted",
+            effective_date=plan.event_date,
+            training_nights=len(run_ids),
+            config_hash=meaning,
+        )
         for kind, version in sorted(versions.items())
         if version not in tried
     ]
 
 
-def _fit_type(
-    context: Context, plan: NightPlan, change: StatusChange
-) -> tuple[Outcome, FitResult | None]:
+def _fit_type(context: Context, plan: NightPlan, change: StatusChange) -> Outcome:
     """Fit one type; too little data is a status, not a failure."""
     settings, entity_type = context.settings, change.entity_type
     window = plan.nights_back(settings.fit.window_days)
@@ -135,9 +136,14 @@ def _fit_type(
         result = fit_models(rows, _request(settings, entity_type, feature_set, names))
     except DataError as error:
         log.info("no model of %s: %s", entity_type, error)
-        return Outcome(replace(change, status="rejected"), str(error)), None
-    reason = f"fitted on {len(window)} nights: {result.candidate['reason']}"
-    return Outcome(replace(change, status="promoted"), reason), result
+        return Outcome(replace(change, status="rejected"), str(error))
+    shared = _shared_columns(context, plan, change)
+    return Outcome(
+        replace(change, status="promoted"),
+        f"fitted on {len(window)} nights: {result.candidate['reason']}",
+        models=[{**row, **shared} for row in result.models],
+        candidates=[{**result.candidate, **shared}],
+    )
 
 
 def _shared_columns(context: Context, plan: NightPlan, change: StatusChange) -> dict[str, Any]:

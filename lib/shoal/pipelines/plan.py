@@ -22,6 +22,7 @@ from shoal.models.registry import (
     in_order,
     model_version,
     newest_attempts,
+    next_sequence,
     read_changes,
     serving_models,
 )
@@ -265,7 +266,7 @@ def _due_changes(
                 StatusChange(
                     entity_type=entity_type,
                     model_version=model_version(entity_type, day, run_ids, meaning),
-                    sequence=last.sequence + 1 if last else 1,
+                    sequence=next_sequence(changes, entity_type),
                     status=last.status if last else "promoted",
                     effective_date=day,
                     training_nights=len(run_ids),

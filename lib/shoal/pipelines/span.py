@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import pairwise, takewhile
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -27,10 +28,17 @@ SPAN_NIGHTS = 14
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a fit ended, and why."""
+    """How a fit ended, and why.
+
+    Attributes
+    ----------
+    models, candidates : rows of the tables of that name
+    """
 
     change: StatusChange
     reason: str
+    models: Sequence[Mapping[str, Any]] = ()
+    candidates: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
