@@ -57,10 +57,13 @@ def features_of(
     *,
     past: Sequence[date] | None = None,
     novelty_days: int = 3,
+    slices: Column | None = None,
 ) -> DataFrame:
     """Features of some days that may look back on each other, or on ``past``."""
+    entities = activity.select("entity_type", "entity_id").distinct()
     return aggregate_features(
         activity,
+        entities.withColumn("slice", F.lit("all") if slices is None else slices),
         days=days,
         past_days=days if past is None else past,
         novelty_days=novelty_days,
@@ -293,14 +296,13 @@ def test_bursts_alone_and_few_gaps_are_not_regular(spark: SparkSession) -> None:
 
 def test_labels_of_a_whole_fleet_are_not_sent_to_every_task(spark: SparkSession) -> None:
     labels = spark.createDataFrame(
-        [("host", "h", "role", "web", None), ("host", "g", "role", "db", DAY + timedelta(days=1))],
-        "entity_type string, entity_id string, label string, value string, effective_date date",
+        [("host", "h", "role", "web"), ("host", "h", "site", "x")],
+        "entity_type string, entity_id string, label string, value string",
     )
-    days = spark.createDataFrame(
-        [(DAY, "host", "h"), (DAY, "host", "g")],
-        "event_date date, entity_type string, entity_id string",
+    entities = spark.createDataFrame(
+        [("host", "h"), ("host", "g")], "entity_type string, entity_id string"
     )
-    sliced = add_slice(days, labels, label="role", by_side=True, home_networks=["10.0.0.0/8"])
+    sliced = add_slice(entities, labels, label="role", by_side=True, home_networks=["10.0.0.0/8"])
     assert dict(sliced.select("entity_id", "slice").collect()) == {"h": "role=web", "g": "all"}
     hints = sliced._jdf.queryExecution().analyzed().toString()
     assert "ResolvedHint" not in hints

@@ -47,6 +47,9 @@ NOVEL_DIMENSIONS = (
 )
 """Dimensions whose values are counted as new for the entity, and as rare among its peers."""
 
+SURPRISE_DIMENSIONS = (*NOVEL_DIMENSIONS, "user", "logon_source", "peer_network")
+"""Dimensions whose values are weighed by how few peers show them."""
+
 _PROGRAM_EVENTS = "launches, connections and created files"
 
 _TOTALS = (
@@ -120,6 +123,36 @@ _RARE = tuple(
     for dimension in NOVEL_DIMENSIONS
 )
 
-FEATURES: tuple[Feature, ...] = (*_TOTALS, *_DISTINCT, *_CONCENTRATION, *_NOVEL, *_RARE)
+_SURPRISE = "−log2 of the share of peers that showed it in the novelty window or this day"
+
+_SURPRISES = tuple(
+    Feature(name, "bits of surprise", doc)
+    for dimension in SURPRISE_DIMENSIONS
+    for name, doc in (
+        (f"{dimension}_surprise_sum", f"sum over the values of {dimension} of {_SURPRISE}"),
+        (f"{dimension}_surprise_max", f"largest, over the values of {dimension}, {_SURPRISE}"),
+        (
+            f"new_{dimension}_surprise_sum",
+            f"sum over the values of {dimension} not seen for the entity in the novelty window of "
+            f"{_SURPRISE}; null without a past",
+        ),
+    )
+)
+
+_FEW_PEERS = "addresses that few peers had to do with in the novelty window or this day"
+
+_RARE_PEERS = (
+    Feature("rare_peer_bytes_out_sum", "bytes", f"bytes out with {_FEW_PEERS}"),
+    Feature(
+        "rare_peer_beacon_regularity_max",
+        "0 to 1",
+        f"beacon_regularity_max of {_FEW_PEERS}",
+        False,
+    ),
+)
+
+FEATURES: tuple[Feature, ...] = (
+    *_TOTALS, *_DISTINCT, *_CONCENTRATION, *_NOVEL, *_RARE, *_SURPRISES, *_RARE_PEERS,
+)  # fmt: skip
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 FEATURE_BY_NAME: dict[str, Feature] = {feature.name: feature for feature in FEATURES}

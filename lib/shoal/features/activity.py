@@ -158,7 +158,7 @@ def _merge(rows: DataFrame, keys: Sequence[str], *more: Column) -> DataFrame:
     """Sum the measures of rows by ``keys``; ``more`` are further aggregates."""
     return rows.groupBy(*keys).agg(
         *(F.sum(name).alias(name) for name in _COUNTS),
-        *(_bounded_sum(name).alias(name) for name in _SIZES),
+        *(bounded_sum(F.col(name)).alias(name) for name in _SIZES),
         F.min("first_ts").alias("first_ts"),
         F.max("last_ts").alias("last_ts"),
         F.min("smallest_event_id").alias("smallest_event_id"),
@@ -167,13 +167,13 @@ def _merge(rows: DataFrame, keys: Sequence[str], *more: Column) -> DataFrame:
     )
 
 
-def _bounded_sum(name: str) -> Column:
+def bounded_sum(sizes: Column) -> Column:
     """Sum that stops at ``LARGEST_SUM``.
 
     Measures are never negative, so a part of the sum overflows only if the whole does, whatever
     the order; ``try_sum`` is then null, which ``least`` passes over.
     """
-    return F.least(F.try_sum(name), F.lit(LARGEST_SUM))
+    return F.least(F.try_sum(sizes), F.lit(LARGEST_SUM))
 
 
 def _aggregate(rows: DataFrame) -> DataFrame:

@@ -16,15 +16,18 @@ _ESCAPE = "\\"
 def explode_entities(events: DataFrame, entity_types: Sequence[str]) -> DataFrame:
     """One event, or several alike, in → one row for each entity that took part.
 
-    Adds ``peer_address``, the far side of a connection as the entity sees it.
+    Adds ``peer_address``, the far side of a connection as the entity sees it. A connection that a
+    machine's own log reports is the machine's: as one of its address a network sensor reports it,
+    and it would count twice.
     """
     outward = F.col("destination_ip")
     is_inbound = F.col("network_direction") == "inbound"
     far_side = F.when(is_inbound, F.col("source_ip")).otherwise(outward)
+    is_machines_own = (F.col("kind") == "network") & F.col("host_name").isNotNull()
     known = {
         "host": (F.col("host_name"), far_side),
         "user": (F.col("user_id"), far_side),
-        "source_address": (F.col("source_ip"), outward),
+        "source_address": (F.when(~is_machines_own, F.col("source_ip")), outward),
     }
     entities = F.array(
         *(

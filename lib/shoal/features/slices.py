@@ -13,7 +13,7 @@ UNGROUPED = "all"
 
 
 def add_slice(
-    entity_days: DataFrame,
+    entities: DataFrame,
     labels: DataFrame,
     *,
     label: str | None,
@@ -22,16 +22,14 @@ def add_slice(
 ) -> DataFrame:
     """Add ``slice``: ``label=value`` where the entity has it, and the side of an address.
 
-    Grain entity × day in and out. ``labels`` are rows of ``entity_labels``; one counts from its
-    ``effective_date`` on.
+    Grain entity in and out. ``labels`` are rows of ``entity_labels`` in force.
     """
-    dated = F.struct("effective_date", "value")
     roles = (
         labels.where(F.col("label") == F.lit(label or ""))
         .groupBy("entity_type", "entity_id")
-        .agg(F.collect_list(dated).alias("roles"))
+        .agg(F.min("value").alias("label_value"))
     )
-    value = F.array_min(F.transform(F.filter("roles", _in_force), lambda role: role["value"]))
+    value = F.col("label_value")
     role_part = F.when(value.isNotNull(), F.concat(F.lit(f"{label}="), value))
     is_address = F.col("entity_type") == "source_address"
     inside = is_inside(F.col("entity_id"), home_networks)
@@ -39,15 +37,10 @@ def add_slice(
     parts = [role_part, side] if by_side else [role_part]
     joined = F.concat_ws("|", *parts)
     return (
-        entity_days.join(roles, ["entity_type", "entity_id"], how="left")
+        entities.join(roles, ["entity_type", "entity_id"], how="left")
         .withColumn("slice", F.when(joined == "", F.lit(UNGROUPED)).otherwise(joined))
-        .drop("roles")
+        .drop("label_value")
     )
-
-
-def _in_force(role: Column) -> Column:
-    start = role["effective_date"]
-    return start.isNull() | (start <= F.col("event_date"))
 
 
 def is_inside(address: Column, home_networks: Sequence[str]) -> Column:

@@ -52,25 +52,34 @@ def _write_features(context: Context, span: Span) -> None:
     settings, warehouse = context.settings, context.warehouse
     novelty_days = settings.features.novelty_days
     looked_back_on = [*span.past(novelty_days), *span.nights]
+    activity = read_published(warehouse, ENTITY_ACTIVITY, looked_back_on)
     built_in = aggregate_features(
-        read_published(warehouse, ENTITY_ACTIVITY, looked_back_on),
+        activity,
+        _with_slices(context, activity, span),
         days=span.days,
         past_days=[night.event_date for night in looked_back_on],
         novelty_days=novelty_days,
         rare_share=settings.features.rare_share,
         profile_terms=settings.features.profile_terms,
-    )
-    sliced = add_slice(
-        built_in,
-        warehouse.read(ENTITY_LABELS),
+    ).withColumn("feature_set", F.lit("builtin"))
+    frame = built_in
+    if settings.feature_entity_types:
+        frame = built_in.unionByName(_ready_rows(warehouse, span), allowMissingColumns=True)
+    warehouse.replace_days(_conformed(frame, span), ENTITY_FEATURES, span.days)
+
+
+def _with_slices(context: Context, activity: DataFrame, span: Span) -> DataFrame:
+    """Every entity of the activity with its group of peers, which no night of a span changes."""
+    settings, effective = context.settings, F.col("effective_date")
+    labels = context.warehouse.read(ENTITY_LABELS)
+    entities = activity.where(F.col("dimension") == "total").select("entity_type", "entity_id")
+    return add_slice(
+        entities.distinct(),
+        labels.where(effective.isNull() | (effective <= F.lit(span.days[0]))),
         label=settings.slices.label,
         by_side=settings.slices.by_side,
         home_networks=settings.home_networks,
-    ).withColumn("feature_set", F.lit("builtin"))
-    frame = sliced
-    if settings.feature_entity_types:
-        frame = sliced.unionByName(_ready_rows(warehouse, span), allowMissingColumns=True)
-    warehouse.replace_days(_conformed(frame, span), ENTITY_FEATURES, span.days)
+    )
 
 
 def _conformed(frame: DataFrame, span: Span) -> DataFrame:

@@ -13,7 +13,7 @@ from shoal.contracts import ENTITY_FEATURES
 from shoal.contracts.features import FEATURE_BY_NAME, FEATURE_NAMES
 from shoal.errors import DataError
 from shoal.kernels.peer_fit import FitSettings
-from shoal.models.fit import FitRequest, fit_models
+from shoal.models.fit import FitRequest, FitResult, fit_models
 from shoal.models.registry import (
     StatusChange,
     model_version,
@@ -26,7 +26,7 @@ from shoal.models.vectors import BUILTIN, VALUES, VectorRule, teaching_rows
 from shoal.pipelines.context import Context, library_versions
 from shoal.pipelines.plan import NightPlan
 from shoal.pipelines.span import Outcome, Span
-from shoal.spark.nights import read_published
+from shoal.spark.nights import Night, read_published
 
 log = logging.getLogger(__name__)
 
@@ -127,34 +127,49 @@ def _all_changes(context: Context, plan: NightPlan) -> list[StatusChange]:
 
 def _fit_type(context: Context, plan: NightPlan, change: StatusChange) -> Outcome:
     """Fit one type; too little data is a status, not a failure."""
-    settings, entity_type = context.settings, change.entity_type
-    window = plan.nights_back(settings.fit.window_days)
-    published = read_published(context.warehouse, ENTITY_FEATURES, window)
-    reference = published.where(F.col("entity_type") == F.lit(entity_type))
+    settings, days = context.settings, context.settings.fit.window_days
+    window = alike = plan.nights_back(days)
+    if change.entity_type in settings.entities:
+        alike = plan.reference_nights(days)
     try:
-        rows, names, feature_set = reference_rows(reference, settings, entity_type)
-        result = fit_models(rows, _request(settings, entity_type, feature_set, names))
+        try:
+            result = _fit_on(context, alike, change.entity_type)
+        except DataError:
+            if len(alike) == len(window):
+                raise
+            # Few nights that are alike are better than none, and all are better than too few.
+            alike = window
+            result = _fit_on(context, window, change.entity_type)
     except DataError as error:
-        log.info("no model of %s: %s", entity_type, error)
+        log.info("no model of %s: %s", change.entity_type, error)
         return Outcome(replace(change, status="rejected"), str(error))
-    shared = _shared_columns(context, plan, change)
+    shared = _shared_columns(context, alike, change)
     return Outcome(
         replace(change, status="promoted"),
-        f"fitted on {len(window)} nights: {result.candidate['reason']}",
+        f"fitted on {len(alike)} of {len(window)} nights: {result.candidate['reason']}",
         models=[{**row, **shared} for row in result.models],
         candidates=[{**result.candidate, **shared}],
     )
 
 
-def _shared_columns(context: Context, plan: NightPlan, change: StatusChange) -> dict[str, Any]:
+def _fit_on(context: Context, nights: Sequence[Night], entity_type: str) -> FitResult:
+    settings = context.settings
+    published = read_published(context.warehouse, ENTITY_FEATURES, nights)
+    reference = published.where(F.col("entity_type") == F.lit(entity_type))
+    rows, names, feature_set = reference_rows(reference, settings, entity_type)
+    return fit_models(rows, _request(settings, entity_type, feature_set, names))
+
+
+def _shared_columns(
+    context: Context, nights: Sequence[Night], change: StatusChange
+) -> dict[str, Any]:
     """What all rows of a version say."""
-    window = plan.nights_back(context.settings.fit.window_days)
     return {
         "model_version": change.model_version,
         "valid_from_date": change.effective_date,
-        "training_start_date": window[0].event_date,
-        "training_end_date": window[-1].event_date,
-        "training_run_ids": [night.run_id for night in window],
+        "training_start_date": nights[0].event_date,
+        "training_end_date": nights[-1].event_date,
+        "training_run_ids": [night.run_id for night in nights],
         "config_hash": config_hash(context.settings),
         "library_versions": library_versions(),
     }

@@ -73,7 +73,7 @@ def _require_sound(rows: DataFrame, path: str) -> None:
     for name in _REQUIRED:
         is_empty = is_empty | F.coalesce(F.col(name) == "", F.lit(True))
     is_undated = F.col("date_text").isNotNull() & F.col("date_text").try_cast("date").isNull()
-    key = ["entity_type", F.lower("entity_id").alias("entity_id"), "label"]
+    key = (F.col("entity_type"), F.lower("entity_id").alias("entity_id"), F.col("label"))
     faults = {
         "a row without a value in each needed column": rows.where(is_empty),
         "an effective_date that is no date, e.g. 2024-04-20": rows.where(is_undated),

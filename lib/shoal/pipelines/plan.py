@@ -54,6 +54,8 @@ class NightPlan:
     ----------
     files : raw files with events of the day, those changed last at the end
     earlier : published nights that any step of this night may look back on, by date
+    past_counts : of this night and the earlier ones, the published nights in the novelty window
+    labels : hash of the labels in force
     hidden : nights among those looked back on that are not published
     in_force : entity type → model in force before any fit of this night
     due : entity type → version of the model that this night is due to fit
@@ -65,7 +67,9 @@ class NightPlan:
     run_id: str
     input_hash: str
     files: tuple[DayFile, ...]
+    labels: str
     earlier: tuple[Night, ...]
+    past_counts: dict[date, int]
     hidden: tuple[date, ...]
     in_force: dict[str, ServingModel]
     due: dict[str, str]
@@ -82,6 +86,19 @@ class NightPlan:
         """Entity type → model that serves the night, if its fits end as expected."""
         new = serving_models(self.expected, self.event_date)
         return self.in_force | new
+
+    def reference_nights(self, days: int) -> list[Night]:
+        """Those of the ``days`` before this one that a model of this night learns from.
+
+        What is new is counted against a window that fills night by night: a night that had less
+        than half of this one's to look back on shows more that is new, and is no measure for it.
+        """
+        own = self.past_counts[self.event_date]
+        return [
+            night
+            for night in self.nights_back(days)
+            if 2 * (self.past_counts[night.event_date] + 1) >= own
+        ]
 
     def nights_back(self, days: int) -> list[Night]:
         """Published nights of the ``days`` before this one."""
@@ -129,7 +146,9 @@ def plan_nights(context: Context, days: Sequence[date]) -> list[NightPlan]:
     """
     settings = context.settings
     back = timedelta(days=_days_back(settings))
-    inputs = _read_inputs(context.warehouse, days, since=min(days) - back)
+    # Those looked back on look back themselves: see `NightPlan.reference_nights`.
+    since = min(days) - back - timedelta(days=settings.features.novelty_days)
+    inputs = _read_inputs(context.warehouse, days, since=since)
     meaning = config_hash(settings)
     plans = []
     for day in sorted(days):
@@ -159,7 +178,8 @@ def _plan_one(settings: Settings, meaning: str, day: date, inputs: _Inputs) -> N
     versions = {kind: model.model_version for kind, model in in_force.items()} | due_versions
     contents = sorted({file.content_hash for file in files})
     run_ids = [night.run_id for night in earlier]
-    input_hash = _hash([contents, run_ids, _labels_hash(inputs, day)])
+    labels = _labels_hash(inputs, day)
+    input_hash = _hash([contents, run_ids, labels])
     identity = [day.isoformat(), meaning, input_hash, sorted(versions.items())]
     known = {change.model_version for change in inputs.changes}
     expected = tuple(change for change in due if change.model_version not in known)
@@ -168,13 +188,21 @@ def _plan_one(settings: Settings, meaning: str, day: date, inputs: _Inputs) -> N
         run_id=_hash(identity),
         input_hash=input_hash,
         files=tuple(files),
+        labels=labels,
         earlier=tuple(earlier),
+        past_counts=_past_counts(settings, [*(n.event_date for n in earlier), day], inputs),
         hidden=tuple(night.event_date for night in before if night.state != "published"),
         in_force=in_force,
         due=due_versions,
         expected=expected,
         stored=inputs.nights.get(day),
     )
+
+
+def _past_counts(settings: Settings, days: Sequence[date], inputs: _Inputs) -> dict[date, int]:
+    published = [at for at, night in inputs.nights.items() if night.state == "published"]
+    longest = settings.features.novelty_days
+    return {day: sum(0 < (day - at).days <= longest for at in published) for day in days}
 
 
 def days_with_data(warehouse: Warehouse, start: date, end: date) -> list[date]:

@@ -114,14 +114,15 @@ def span_of_night(context: Context, event_date: date) -> Span:
 def first_span(plans: Sequence[NightPlan]) -> Span:
     """The nights at the start of ``plans`` that are to run at once.
 
-    A span ends where the next night's last published one is none of it, and before the first fit
-    ever of an entity type: there is nothing yet to expect of it.
+    A span ends where the next night's last published one is none of it, before other labels are in
+    force, and before the first fit ever of an entity type: there is nothing yet to expect of it.
     """
 
     def goes_on(pair: tuple[NightPlan, NightPlan]) -> bool:
         before, plan = pair
         follows = bool(plan.earlier) and plan.earlier[-1].event_date == before.event_date
-        return follows and all(change.sequence > 1 for change in plan.expected)
+        is_alike = plan.labels == before.labels
+        return follows and is_alike and all(change.sequence > 1 for change in plan.expected)
 
     later = takewhile(goes_on, pairwise(plans[:SPAN_NIGHTS]))
     return Span((plans[0], *(plan for _, plan in later)))

@@ -260,7 +260,7 @@ def _visits(fleet: Fleet, role: Role, day: int) -> dict[int, tuple[str, ...]]:
     machines = [host for host in fleet.by_role(role.name) if host.is_there(day)]
     rng = rng_of(fleet.seed, "visits", role.name, day)
     moves = rng.random(len(machines)) < _VISIT_SHARE
-    targets = rng.integers(len(machines), size=len(machines)) if machines else []
+    targets = rng.integers(max(len(machines), 1), size=len(machines))
     found: dict[int, tuple[str, ...]] = {}
     for machine, is_moving, target in zip(machines, moves, targets, strict=True):
         goal = machines[int(target)].index

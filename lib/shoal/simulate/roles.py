@@ -133,7 +133,7 @@ _WINDOWS_BASE = (
 _WINDOWS_TALKS = (
     Talk("svchost.exe", "domain_controller", 53, 9, 60, 180, 0.02, "dns", "udp"),
     Talk("lsass.exe", "domain_controller", 88, 4, 1_400, 1_500, 0.05, "krb_tcp"),
-    Talk("agent.exe", "fleet_cloud", 443, 48, 3_000, 900, 0.4, is_periodic=True),
+    Talk("agent.exe", "fleet_cloud", 443, 30, 3_000, 900, 0.4, is_periodic=True),
     Talk("svchost.exe", "updates", 443, 2, 2_000, 60_000, 3),
 )
 _LINUX_BASE = (
@@ -146,7 +146,7 @@ _LINUX_BASE = (
 )
 _LINUX_TALKS = (
     Talk("systemd-resolved", "domain_controller", 53, 9, 60, 180, 0.02, "dns", "udp"),
-    Talk("agent", "fleet_cloud", 443, 48, 3_000, 900, 0.4, is_periodic=True),
+    Talk("agent", "fleet_cloud", 443, 30, 3_000, 900, 0.4, is_periodic=True),
     Talk("apt", "mirror", 443, 1, 1_500, 400_000, 4),
 )
 

@@ -242,8 +242,21 @@ def _plan_benign(fleet: Fleet, start: date, days: int) -> tuple[Fleet, list[Act]
         chosen = rng.choice(len(there), size=min(count, len(there)), replace=False)
         return [there[int(i)] for i in chosen]
 
-    def add(kind: BenignKind, number: int, host: Host, day: int, **more: int) -> None:
-        acts.append(Act(f"{kind}-{number:02d}", kind, False, None, day, host.index, **more))
+    def add(
+        kind: BenignKind, number: int, host: Host, day: int, *, place: int = 0, nth_day: int = 0
+    ) -> None:
+        acts.append(
+            Act(
+                story=f"{kind}-{number:02d}",
+                kind=kind,
+                is_planted=False,
+                strength=None,
+                day=day,
+                host=host.index,
+                place=place,
+                nth_day=nth_day,
+            )
+        )
 
     [scanner] = pick("monitoring")
     for number, day in enumerate(range(3, days, 7)):

@@ -28,7 +28,7 @@ TRUTH_COLUMNS = (
     "strength",
     "story",
 )
-LABEL_COLUMNS = ("entity_type", "entity_id", "label", "value", "effective_date")
+LABEL_COLUMNS = ("entity_type", "entity_id", "label", "value")
 
 
 @dataclass(frozen=True)
@@ -107,14 +107,13 @@ def write_labels(simulation: Simulation, path: Path) -> int:
     """Write what is known of machines, addresses and people from outside; return how many rows."""
     rows: list[tuple[str, ...]] = []
     for host in simulation.fleet.hosts:
-        since = simulation.date_of(host.first).isoformat() if host.first else ""
         for kind, name in (("host", host.name), ("source_address", host.address)):
-            rows.append((kind, name, "role", host.label, since))
-            rows.append((kind, name, "site", host.site.name, since))
+            rows.append((kind, name, "role", host.label))
+            rows.append((kind, name, "site", host.site.name))
         people = [(user, host.label) for user in host.users]
         people.append((host.service_account, "service_account"))
         for user, role in people:
-            rows.append(("user", f"{DOMAIN}\\{user}", "role", role, since))
+            rows.append(("user", f"{DOMAIN}\\{user}", "role", role))
     # A replacement has the people of the machine before, who were there first.
     unique = {row[:3]: row for row in reversed(rows)}
     _write_csv(path, LABEL_COLUMNS, sorted(unique.values()))
