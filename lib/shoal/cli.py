@@ -404,6 +404,26 @@ def simulate(
 
 
 @app.command()
+def evaluate(
+    truth: Annotated[str, typer.Option("--truth", help="truth.csv of `shoal simulate`.")],
+    conf: ConfOption = DEFAULT_CONF,
+    overrides: SetOption = None,
+    last: Annotated[int, typer.Option(help="Published nights, counted back.", min=1)] = 14,
+    form: FormatOption = "table",
+) -> None:
+    """Hold the lists of the last nights against the truth, beside rules that anybody has."""
+    from shoal.pipelines.evaluate import evaluate as evaluate_nights
+    from shoal.report.evaluation import tables_page
+
+    wanted = _form(form)
+
+    def work(context: "Context") -> str:
+        return tables_page(evaluate_nights(context, Path(truth), last=last), wanted)
+
+    print(run("evaluate", conf, overrides, work, is_recorded=False))
+
+
+@app.command()
 def version() -> None:
     """Print Shoal's version."""
     print(__version__)

@@ -78,6 +78,13 @@ EVIDENCE = T.ArrayType(
     )
 )
 
+SHARED = T.ArrayType(
+    struct(
+        dimension=(STRING, "dimension of entity_activity"),
+        value=(STRING, "its value"),
+    )
+)
+
 OUTLIERS = Table(
     name="outliers",
     doc="The night's list.",
@@ -106,11 +113,23 @@ OUTLIERS = Table(
         Column("days_in_row", INT, "published nights in a row on the list, this one included"),
         Column("change", STRING, "new, unchanged, raised or withdrawn"),
         Column("expected_by_chance", DOUBLE, "entities that chance alone puts at or above here"),
-        Column("case_id", STRING, "hash of the entity and its first night in a row on the list"),
+        Column(
+            "case_id",
+            STRING,
+            "hash of the entity, or of the members of its group, and of the first night in a row "
+            "on the list; members of a microcluster share it, and their rank",
+        ),
+        Column("shared", SHARED, "microcluster: values that its members share and nobody had"),
+        Column(
+            "group_p_value",
+            DOUBLE,
+            "microcluster: chance of any group as strange together on such a night",
+        ),
         Column("suppressed_by", STRING, "rule that hides it"),
         RUN_ID,
     ),
     partition=("event_date",),
+    version=2,
     is_night=True,
     tolerance=MODEL_TOLERANCE,
 )

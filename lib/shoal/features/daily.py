@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date
 
 from pyspark.sql import Column, DataFrame
@@ -11,13 +10,13 @@ from pyspark.sql import functions as F
 from shoal.contracts.entities import GAP_BINS, HOUR_SLOTS
 from shoal.contracts.features import FEATURE_NAMES, NOVEL_DIMENSIONS, SURPRISE_DIMENSIONS
 from shoal.features.activity import bounded_sum
+from shoal.spark.days import Windows
 
 ENTITY = ["entity_type", "entity_id"]
 KEY = ["event_date", *ENTITY]
 PAIR = [*ENTITY, "dimension", "value"]
 _VALUE = ["entity_type", "dimension", "value"]
 _SHARED = ("entities_sharing", "population", "slice_sharing", "slice_population")
-_WORD_BITS = 60
 BEACON_MIN_GAPS = 24
 SURPRISE_SHRINKAGE = 10
 """Entities of all by whom a slice's share of a value is smoothed: one of four is not a quarter."""
@@ -195,75 +194,6 @@ def beacon_regularity(gap_counts: Column, hour_counts: Column) -> Column:
     lasting_share = _share(lasting_count, count)
     hours = F.size(F.filter(hour_counts, lambda slot: slot > 0)) / HOUR_SLOTS
     return F.when(count >= BEACON_MIN_GAPS, regular * lasting_share * hours).otherwise(F.lit(0.0))
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Which days each day looks back on.
-
-    Days are numbered from the first looked back on, and the days on which a value was seen are the
-    bits of one or more longs: a few longs a value, however many days there are.
-
-    Attributes
-    ----------
-    days : (day, numbers of the days it looks back on)
-    first_date : day number 0
-    """
-
-    days: tuple[tuple[date, frozenset[int]], ...]
-    first_date: date
-
-    @classmethod
-    def of(cls, days: Sequence[date], past_days: Sequence[date], n_days: int) -> "Windows":
-        """Each of ``days`` looks back on those of ``past_days`` in the ``n_days`` before it."""
-        first = min([*days, *past_days])
-        numbered = {(day - first).days: day for day in past_days}
-        return cls(
-            tuple(
-                (
-                    day,
-                    frozenset(n for n, past in numbered.items() if 0 < (day - past).days <= n_days),
-                )
-                for day in days
-            ),
-            first,
-        )
-
-    def number(self, day: date) -> int:
-        """Number of a day."""
-        return (day - self.first_date).days
-
-    def seen(self) -> list[Column]:
-        """Aggregates that collect the days of a group's rows."""
-        number = F.datediff("event_date", F.lit(self.first_date))
-        last = max(self.number(day) for day, _ in self.days)
-        return [
-            F.bit_or(
-                F.when(
-                    F.floor(number / _WORD_BITS) == word,
-                    F.call_function("shiftleft", F.lit(1).cast("long"), number % _WORD_BITS),
-                ).otherwise(F.lit(0).cast("long"))
-            ).alias(f"seen_{word}")
-            for word in range(last // _WORD_BITS + 1)
-        ]
-
-    def in_day(self, day: date) -> Column:
-        """Whether a group was seen on a day."""
-        return self._any(frozenset([self.number(day)]))
-
-    def in_past(self, day: date) -> Column:
-        """Whether a group was seen on a day that ``day`` looks back on."""
-        return self._any(dict(self.days)[day])
-
-    def _any(self, numbers: frozenset[int]) -> Column:
-        masks: dict[int, int] = {}
-        for number in numbers:
-            word, bit = divmod(number, _WORD_BITS)
-            masks[word] = masks.get(word, 0) | 1 << bit
-        found = F.lit(False)
-        for word, mask in sorted(masks.items()):
-            found = found | (F.col(f"seen_{word}").bitwiseAND(F.lit(mask).cast("long")) != 0)
-        return found
 
 
 def _aggregate_novelty(seen: DataFrame, own: DataFrame) -> DataFrame:

@@ -1,10 +1,13 @@
 """The night's list: who is on it and in which lane.
 
-What is collected here is bounded: at most the list's capacity a night and lane.
+What is collected here is bounded: at most the list's capacity a night and lane, and the members of
+groups, which are few by what a group is.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -12,6 +15,8 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
+
+from shoal.models.groups import NightGroup
 
 Entity = tuple[str, str]
 NightEntity = tuple[date, str, str]
@@ -27,6 +32,9 @@ STANDING_NIGHTS = 5
 STANDING_SELF_P = 0.2
 RAISED_BY = 1.0
 """Rise of anomaly_score that counts as news: ten times rarer among its peers."""
+MICROCLUSTER = "microcluster"
+MOST_SHARED = 12
+"""Values that a group's line names."""
 _ENTITY = ["entity_type", "entity_id"]
 _SCORE_DECIMALS = 6
 
@@ -56,40 +64,112 @@ def choose_lines(
     policy: ListPolicy,
     earlier: Mapping[Entity, EarlierLine],
     scored: Mapping[date, int],
+    groups: Sequence[NightGroup] = (),
 ) -> list[dict[str, Any]]:
-    """The lines of the list of each night, strays before standing, without reasons and evidence.
+    """The lines of the list of each night, without reasons and evidence.
 
-    Ties of the rounded score are broken by key, so that the order never depends on chance.
+    Groups come first, each told as one line whose members share rank and case, then strays to the
+    capacity, then the standing. Ties of the rounded score are broken by key, so that the order
+    never depends on chance.
 
     Parameters
     ----------
     scores : scored rows of ``entity_scores`` of successive nights, with what `add_past` adds
     earlier : lines of the published night before the first of them
     scored : number of entities scored by night, for ``expected_by_chance``
+    groups : those that stray together, strangest first within a night
     """
+    rows: dict[date, dict[Entity, dict[str, Any]]] = {day: {} for day in sorted(scored)}
+    for row in _candidates(scores, policy, groups).collect():
+        rows[row["event_date"]][row["entity_type"], row["entity_id"]] = row.asDict()
+    lines: list[dict[str, Any]] = []
+    for day, own in rows.items():
+        tonight = [group for group in groups if group.event_date == day]
+        listed = _lines(own, tonight, earlier, policy, scored[day])
+        earlier = earlier_lines(listed)
+        lines += listed
+    return lines
+
+
+def _candidates(scores: DataFrame, policy: ListPolicy, groups: Sequence[NightGroup]) -> DataFrame:
+    """Members of groups, and of the others as many a night and lane as a list may hold."""
+    key = ["event_date", *_ENTITY]
+    members = scores.sparkSession.createDataFrame(
+        [member for group in groups for member in group.members],
+        "event_date date, entity_type string, entity_id string",
+    )
     order = Window.partitionBy("event_date", "lane").orderBy(
         F.round("anomaly_score", _SCORE_DECIMALS).desc(), *_ENTITY
     )
-    chosen = (
-        scores.where(F.col("p_value") <= policy.max_p_value)
-        .withColumn("lane", _lane())
+    is_member = F.col("is_member").isNotNull()
+    return (
+        scores.join(F.broadcast(members.withColumn("is_member", F.lit(True))), key, how="left")
+        .where(is_member | (F.col("p_value") <= policy.max_p_value))
+        .withColumn("lane", F.when(is_member, F.lit(MICROCLUSTER)).otherwise(_lane()))
         .withColumn("place", F.row_number().over(order))
-        .where(F.col("place") <= policy.capacity)
+        .where(is_member | (F.col("place") <= policy.capacity))
         .orderBy("event_date", F.col("lane") != "stray", "place")
-        .drop("place", "past_nights", "as_strange_nights", "strange_nights", "last_score")
-        .collect()
+        .drop("place", "is_member")
+        .drop("past_nights", "as_strange_nights", "strange_nights", "last_score")
     )
-    rows: dict[date, list[dict[str, Any]]] = {day: [] for day in sorted(scored)}
-    for row in chosen:
-        rows[row["event_date"]].append(row.asDict())
-    lines: list[dict[str, Any]] = []
-    for day, listed in rows.items():
-        tonight = [
-            _line(row, rank, earlier, policy, scored[day])
-            for rank, row in enumerate(listed, start=1)
-        ]
-        earlier = earlier_lines(tonight)
-        lines += tonight
+
+
+def _lines(
+    rows: Mapping[Entity, dict[str, Any]],
+    groups: Sequence[NightGroup],
+    earlier: Mapping[Entity, EarlierLine],
+    policy: ListPolicy,
+    scored: int,
+) -> list[dict[str, Any]]:
+    """Lines of one night; ``rows`` hold the strays before the standing, each by score."""
+    told = list(groups)[: policy.capacity]
+    lines = []
+    for rank, group in enumerate(told, start=1):
+        lines += _group_lines(rows, group, rank, earlier, policy)
+    alone = [row for row in rows.values() if row["lane"] != MICROCLUSTER]
+    strays = [row for row in alone if row["lane"] == "stray"][: policy.capacity - len(told)]
+    standing = [row for row in alone if row["lane"] != "stray"]
+    for rank, row in enumerate([*strays, *standing], start=len(told) + 1):
+        lines.append(_line(row, rank, earlier, policy, scored))
+    return lines
+
+
+def _group_lines(
+    rows: Mapping[Entity, dict[str, Any]],
+    group: NightGroup,
+    rank: int,
+    earlier: Mapping[Entity, EarlierLine],
+    policy: ListPolicy,
+) -> list[dict[str, Any]]:
+    """Rows of a group's one line; it goes on a case that half of its members had together."""
+    members = [rows[kind, name] for _, kind, name in group.members]
+    cases = Counter(
+        earlier[group.entity_type, name].case_id
+        for name in group.group.members
+        if (group.entity_type, name) in earlier
+    )
+    case, count = cases.most_common(1)[0] if cases else ("", 0)
+    goes_on = count >= max(2, len(members) / 2)
+    if not goes_on:
+        case = case_id((group.entity_type, "\0".join(group.group.members)), group.event_date)
+    p_value = math.exp(group.group.log_p)
+    shared = [{"dimension": d, "value": v} for d, v in group.group.shared[:MOST_SHARED]]
+    lines = []
+    for row in members:
+        before = earlier.get((row["entity_type"], row["entity_id"])) if goes_on else None
+        lines.append(
+            {
+                **row,
+                "rank": rank,
+                "policy": str(policy),
+                "days_in_row": before.days_in_row + 1 if before else 1,
+                "change": "unchanged" if goes_on else "new",
+                "expected_by_chance": p_value,
+                "case_id": case,
+                "shared": shared,
+                "group_p_value": p_value,
+            }
+        )
     return lines
 
 

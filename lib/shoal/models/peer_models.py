@@ -22,8 +22,8 @@ REFERENCE_COLUMNS = ("reference_density", "reference_distance", "reference_combi
 PEER_MODEL_COLUMNS = (
     "model_version", "entity_type", "slice", "feature_set", "feature_names", "is_logged", "center",
     "scale", "pca_mean", "pca_components", "residual_variance", "residual_dimensions", "weights",
-    "means", "covariances", "centers", *REFERENCE_COLUMNS, "score_standard", "calibration", "reference_entities",
-    "reference_days",
+    "means", "covariances", "centers", *REFERENCE_COLUMNS, "score_standard", "calibration",
+    "reference_entities", "reference_days",
 )  # fmt: skip
 """What :func:`peer_model` reads of a row of ``models``."""
 

@@ -55,9 +55,9 @@ def list_outliers(
     for column, wanted in (("entity_type", entity_type), ("slice", slice_name), ("lane", lane)):
         if wanted is not None:
             rows = rows.where(F.col(column) == F.lit(wanted))
-    rows = rows.orderBy("rank")
-    collected = (rows.limit(limit) if limit else rows).collect()
-    return night, [row.asDict(recursive=True) for row in collected]
+    lines = [row.asDict(recursive=True) for row in rows.orderBy("rank", "entity_id").collect()]
+    ranks = sorted({line["rank"] for line in lines})[:limit]
+    return night, [line for line in lines if line["rank"] in ranks]
 
 
 def explain_entity(

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
 from shoal.models.evidence import add_evidence
+from shoal.models.groups import groups_of
 from shoal.models.listing import EarlierLine, Entity, ListPolicy, choose_lines, earlier_lines
 from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.reasons import add_reasons
@@ -103,18 +104,27 @@ def _write_lists(
     settings, warehouse = context.settings, context.warehouse
     limits = settings.outliers
     scores = judged.where(F.col("reason").isNull()).drop("reason", "detail")
+    novelty_days = settings.features.novelty_days
+    looked_back_on = [*span.past(novelty_days), *span.nights]
+    activity = read_published(warehouse, ENTITY_ACTIVITY, looked_back_on)
+    groups = groups_of(
+        activity,
+        scores,
+        days=span.days,
+        past_days=[night.event_date for night in looked_back_on],
+        novelty_days=novelty_days,
+    )
     lines = choose_lines(
         scores,
         ListPolicy(limits.capacity, limits.max_p_value),
         _earlier_lines(context, span),
         {day: counts["scored"] for day, counts in rows.items()},
+        groups,
     )
     with_reasons = add_reasons(lines, entity_days, scores, span.models or {}, top=limits.reasons)
-    novelty_days = settings.features.novelty_days
-    looked_back_on = [*span.past(novelty_days), *span.nights]
     complete = add_evidence(
         with_reasons,
-        read_published(warehouse, ENTITY_ACTIVITY, looked_back_on),
+        activity,
         novelty_days=novelty_days,
         top=limits.evidence,
     )

@@ -24,8 +24,10 @@ TRUTH = "truth.csv"
 
 
 def simulate(context: Context, request: Request, folder: Path) -> dict[str, int]:
-    """Write a fleet's logs under ``windows/`` and ``zeek/`` of a folder, by day, and beside them
-    ``labels.csv`` (as the setting ``labels`` reads it) and ``truth.csv`` (as `shoal evaluate` does).
+    """Write a fleet's logs under ``windows/`` and ``zeek/`` of a folder, by day.
+
+    Beside them stand ``labels.csv``, which the setting ``labels`` reads, and ``truth.csv``, which
+    `shoal evaluate` does.
 
     A task writes the two files of one day and some machines, so the folder must be one that all
     workers see.
@@ -44,12 +46,12 @@ def simulate(context: Context, request: Request, folder: Path) -> dict[str, int]
     def write(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             written = [
-                write_chunk(simulation_of(request), *chunks[number], absolute)
-                for number in batch["id"]
+                write_chunk(simulation_of(request), day, chunk, absolute)
+                for day, chunk in (chunks[number] for number in batch["id"])
             ]
             yield pd.DataFrame({"records": written})
 
-    with context.step("simulate", detail=f"{request.hosts} hosts, {request.days} days") as rows:
+    with context.step("simulate", subject=f"{request.hosts} hosts, {request.days} days") as rows:
         # One task a chunk: they are alike in size, and a lost one costs little.
         tasks = context.spark.range(0, len(chunks), 1, len(chunks))
         found = tasks.mapInPandas(write, "records bigint").toPandas()

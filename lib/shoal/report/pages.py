@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import groupby
 from typing import Any
 
 from shoal.log import plain
@@ -19,9 +20,12 @@ _LIST_COLUMNS = (
     "lane",
     "change",
     "days_in_row",
+    "case_id",
+    "group_p_value",
     "why",
     "evidence_text",
 )
+_SHARED_SHOWN = 6
 
 
 def list_page(
@@ -32,8 +36,27 @@ def list_page(
         rows = lines if form == "json" else [flat(line) for line in lines]
         return render(rows, _LIST_COLUMNS, form)
     blocks = [wrapped(list_heading(night.isoformat(), lines, scored, total=total))]
-    blocks += [_line_block(line) for line in lines]
+    for _, told in groupby(lines, key=lambda line: line["rank"]):
+        members = list(told)
+        is_group = members[0]["lane"] == "microcluster"
+        blocks.append(_group_block(members) if is_group else _line_block(members[0]))
     return "\n\n".join(blocks)
+
+
+def _group_block(members: Sequence[Mapping[str, Any]]) -> str:
+    """The one line of a group: who is in it, and what they share."""
+    first = members[0]
+    days = first["days_in_row"]
+    since = "new" if first["change"] == "new" else f"night {days} in a row"
+    head = f"{first['rank']:>3}. {len(members)} {plain(first['entity_type'])}s together [group]"
+    chance = number(first["group_p_value"])
+    facts = f"     chance of such a group on a night {chance}, {since}, case {first['case_id']}"
+    names = ", ".join(plain(member["entity_id"]) for member in members)
+    shared = [
+        f"     > {item['dimension'].replace('_', ' ')} {plain(item['value'])}: new in the fleet"
+        for item in (first.get("shared") or [])[:_SHARED_SHOWN]
+    ]
+    return "\n".join(wrapped(text) for text in (head, facts, f"     {names}", *shared))
 
 
 def _line_block(line: Mapping[str, Any]) -> str:

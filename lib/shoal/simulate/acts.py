@@ -63,7 +63,7 @@ def _compiler(act: Act, log: HostDay) -> None:
     user = log.host.service_account
     seconds = log.at_hours(count, 1.0, 5.0)
     log.launch(seconds[:1], "make", "bash", user)
-    log.launch(seconds, "gcc", "make", user, "gcc -O2 -o /tmp/.x x.c")
+    log.launch(seconds, "gcc", "make", user, "gcc -O2 -o .x x.c")
     log.launch(seconds[: max(1, count // 2)], "ld", "gcc", user)
     if act.strength != "weak":
         log.launch(seconds[:2], "curl", "bash", user)
@@ -100,7 +100,7 @@ def _miner(act: Act, log: HostDay) -> None:
     count = _amount(act, {"weak": 2, "middle": 8, "strong": 30})
     user = log.host.service_account
     program = {"weak": "python3", "middle": "kworkerds", "strong": "xmrig"}[act.strength or ""]
-    log.launch(log.seconds(count), program, "sh", user, f"/tmp/{program} -o pool")
+    log.launch(log.seconds(count), program, "sh", user, f"{program} -o pool")
     log.launch(log.seconds(count // 2), "nproc", "sh", user)
     peer = odd_address(log.fleet, "pool", act.story)
     port = 443 if act.strength == "weak" else 3333

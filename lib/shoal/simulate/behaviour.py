@@ -5,7 +5,7 @@ whatever else is simulated, in whatever order.
 """
 
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.simulate.fleet import Fleet, Host, Rng, public_address, rng_of
-from shoal.simulate.roles import ROLE_BY_NAME, Hours, Launch, Role, Talk
+from shoal.simulate.roles import Hours, Launch, Role, Talk
 
 DAY_S = 86_400
 Array = NDArray[np.float64]
@@ -283,9 +283,8 @@ def _expected(
     means = np.asarray([item.mean for item in items])
     noise = log.rng.lognormal(0.0, 0.15, len(items))
     kind = type(items[0]).__name__
-    return (
-        means * factors * own * noise * _drift(log.fleet, log.host.role, kind, len(items), log.day)
-    )
+    drift = _drift(log.fleet, log.host.role, kind, len(items), log.day)
+    return np.asarray(means * factors * own * noise * drift, dtype=np.float64)
 
 
 def _with_busy_day(log: HostDay, means: Array) -> Array:
@@ -392,16 +391,6 @@ def add_updates(log: HostDay) -> None:
         log.launch(log.seconds(2), program, parent, "system")
 
 
-def working_days(first: date, days: int) -> list[int]:
-    """Numbers of the days that are no weekend."""
-    return [n for n in range(days) if (first + timedelta(days=n)).weekday() < 5]
-
-
 def odd_address(fleet: Fleet, *parts: str | int) -> str:
     """An address in a network that nobody of the fleet has business with."""
     return public_address(fleet.seed, "odd", *parts)
-
-
-def launches_of(role_name: str) -> tuple[Launch, ...]:
-    """What a role starts."""
-    return ROLE_BY_NAME[role_name].launches

@@ -188,7 +188,7 @@ def join_fleet(fleet: Fleet, newcomers: Sequence[Host]) -> Fleet:
     """The fleet with more machines; one of the same name is replaced."""
     renewed = {host.name: host for host in newcomers}
     kept = [renewed.pop(host.name, host) for host in fleet.hosts]
-    return Fleet(fleet.seed, tuple([*kept, *renewed.values()]))
+    return Fleet(fleet.seed, (*kept, *renewed.values()))
 
 
 def replacement_of(host: Host, index: int, first: int) -> Host:

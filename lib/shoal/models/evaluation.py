@@ -1,0 +1,247 @@
+"""How good lists are, where the truth is known: hits at capacity, beside rules that anybody has.
+
+Nothing here is seen by a model or a list: the truth is read after the nights have been run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.ensemble import IsolationForest
+
+ENTITY = ["entity_type", "entity_id"]
+NIGHT_ENTITY = ["event_date", *ENTITY]
+FOREST_NIGHTS = 7
+"""Nights that one forest serves, as a model does by default."""
+LEVELS = (0.05, 0.01, 0.001)
+SMALL_SLICE = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """What some lists found.
+
+    Attributes
+    ----------
+    truth : the planted and benign host-nights, each with ``is_listed``
+    lines : the lines, each with ``is_planted`` and ``is_benign``; one that is neither is chance
+    """
+
+    truth: pd.DataFrame
+    lines: pd.DataFrame
+
+    def recall(self, strength: str | None = None) -> float:
+        """Share of planted host-nights that a line names; NaN without any."""
+        planted = self.truth[self.truth["is_planted"]]
+        if strength is not None:
+            planted = planted[planted["strength"] == strength]
+        return float(planted["is_listed"].mean())
+
+    @property
+    def precision(self) -> float:
+        """Share of lines that name a planted host-night."""
+        return float(self.lines["is_planted"].mean())
+
+    @property
+    def benign_share(self) -> float:
+        """Share of lines that name what only looks like an intrusion."""
+        return float(self.lines["is_benign"].mean())
+
+
+def compare_lists(lines: pd.DataFrame, truth: pd.DataFrame) -> Hits:
+    """Hold lines against the truth.
+
+    Parameters
+    ----------
+    lines : ``event_date``, ``line``, ``entity_type``, ``entity_id``; several rows of one line are
+        a group told as one
+    truth : ``event_date``, ``host``, ``source_address``, ``is_planted``, ``strength``, …; one row
+        a host, night and act
+    """
+    named = pd.concat(
+        [
+            truth.assign(entity_type=kind, entity_id=truth[kind])
+            for kind in ("host", "source_address")
+        ]
+    )
+    met = lines.merge(named[[*NIGHT_ENTITY, "host", "is_planted"]], on=NIGHT_ENTITY, how="left")
+    found = met.dropna(subset=["host"])[["event_date", "host"]].drop_duplicates()
+    listed = truth.merge(found.assign(is_listed=True), on=["event_date", "host"], how="left")
+    listed["is_listed"] = listed["is_listed"].eq(True)
+    planted = met["is_planted"].eq(True)
+    by_line = (
+        met.assign(planted=planted, benign=met["is_planted"].eq(False))
+        .groupby(["event_date", "line"])[["planted", "benign"]]
+        .any()
+        .reset_index()
+    )
+    by_line["is_planted"] = by_line["planted"]
+    by_line["is_benign"] = by_line["benign"] & ~by_line["planted"]
+    return Hits(listed, by_line.drop(columns=["planted", "benign"]))
+
+
+def top_lines(scores: pd.DataFrame, capacity: int) -> pd.DataFrame:
+    """The ``capacity`` strangest of each night by ``score``, ties by name, as lines."""
+    ordered = scores.sort_values(
+        ["event_date", "score", *ENTITY], ascending=[True, False, True, True]
+    )
+    top = ordered.groupby("event_date").head(capacity)
+    place = top.groupby("event_date").cumcount() + 1
+    return top[NIGHT_ENTITY].assign(line=place)
+
+
+def forest_scores(
+    features: pd.DataFrame, names: Sequence[str], nights: Sequence[date]
+) -> pd.DataFrame:
+    """Scores of an isolation forest on the features that the models see.
+
+    Per entity type, fitted on the nights before, anew every ``FOREST_NIGHTS``. Types are made
+    comparable by the share of the reference that is stranger.
+
+    Parameters
+    ----------
+    features : entity × day with the named columns, the nights and all before them
+    """
+    found = []
+    for _, own in features.groupby("entity_type"):
+        for first in range(0, len(nights), FOREST_NIGHTS):
+            served = set(nights[first : first + FOREST_NIGHTS])
+            reference = own[own["event_date"] < nights[first]]
+            rows = own[own["event_date"].isin(served)]
+            if reference.empty or rows.empty:
+                continue
+            forest = IsolationForest(n_estimators=200, random_state=0)
+            forest.fit(_filled(reference, names))
+            usual = np.sort(-forest.score_samples(_filled(reference, names)))
+            strange = -forest.score_samples(_filled(rows, names))
+            rank = np.searchsorted(usual, strange) / len(usual)
+            # Beyond the reference the forest's own score goes on ordering.
+            found.append(rows[NIGHT_ENTITY].assign(score=rank + 1e-3 * strange))
+    return pd.concat(found) if found else features[NIGHT_ENTITY].head(0).assign(score=0.0)
+
+
+def _filled(rows: pd.DataFrame, names: Sequence[str]) -> NDArray[np.float64]:
+    return rows[list(names)].fillna(-1.0).to_numpy(dtype=float)
+
+
+def calibration(scores: pd.DataFrame) -> pd.DataFrame:
+    """Share of entity-nights at or below each of ``LEVELS``, overall and by type and slice.
+
+    Parameters
+    ----------
+    scores : ``event_date``, ``entity_type``, ``entity_id``, ``slice``, ``p_value`` of nights and
+        entities of which nothing is planted
+
+    Returns
+    -------
+    ``group``, ``entities``, ``entity_nights`` and one column a level; slices of fewer than
+    ``SMALL_SLICE`` entities a night stand together.
+    """
+    scores = scores.assign(
+        size=scores.groupby(["event_date", "entity_type", "slice"])["entity_id"].transform("size")
+    )
+    is_small = scores["size"] < SMALL_SLICE
+    slices = scores["entity_type"] + ", " + scores["slice"]
+    groups: list[tuple[str, pd.DataFrame]] = [("all", scores)]
+    groups += [(str(name), own) for name, own in scores.groupby("entity_type")]
+    groups += [(str(name), own) for name, own in scores[~is_small].groupby(slices)]
+    groups.append((f"slices under {SMALL_SLICE}", scores[is_small]))
+    rows = [
+        {
+            "group": name,
+            "entities": own["entity_id"].nunique(),
+            "entity_nights": len(own),
+            **{f"p<={level:g}": float((own["p_value"] <= level).mean()) for level in LEVELS},
+        }
+        for name, own in groups
+        if len(own)
+    ]
+    return pd.DataFrame(rows)
+
+
+def by_kind(hits: Hits) -> pd.DataFrame:
+    """Planted host-nights listed and active, by kind and strength."""
+    planted = hits.truth[hits.truth["is_planted"]]
+    return (
+        planted.groupby(["kind", "strength"])["is_listed"]
+        .agg(listed="sum", active="size")
+        .reset_index()
+    )
+
+
+def stories(hits: Hits) -> pd.DataFrame:
+    """Each planted or benign story: its nights, and how much of it was listed."""
+    named = hits.truth.assign(listed_date=hits.truth["event_date"].where(hits.truth["is_listed"]))
+    return (
+        named.groupby(["is_planted", "kind", "story", "strength"])
+        .agg(
+            hosts=("host", "nunique"),
+            host_nights=("host", "size"),
+            listed=("is_listed", "sum"),
+            first_date=("event_date", "min"),
+            first_listed=("listed_date", "min"),
+        )
+        .reset_index()
+        .sort_values(
+            ["is_planted", "kind", "first_date", "story"], ascending=[False, True, True, True]
+        )
+    )
+
+
+def small_slices(lines: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Share of the lines of each small slice against its share of the entities.
+
+    Parameters
+    ----------
+    lines : lines with ``entity_type`` and ``slice``
+    scores : as for :func:`calibration`
+    """
+    keys = ["entity_type", "slice"]
+    sizes = scores.groupby([*keys, "event_date"]).size().groupby(keys).mean()
+    small = sizes[sizes < SMALL_SLICE]
+    of_entities = scores.groupby(keys).size() / max(len(scores), 1)
+    of_lines = lines.groupby(keys).size() / max(len(lines), 1)
+    found = pd.DataFrame({"entities": small, "share_of_entities": of_entities.reindex(small.index)})
+    found["share_of_lines"] = of_lines.reindex(small.index).fillna(0.0)
+    return found.reset_index()
+
+
+def method_table(methods: Mapping[str, Hits], strengths: Sequence[str]) -> pd.DataFrame:
+    """Recall by strength, precision and share of benign lines of each way to make a list."""
+    return pd.DataFrame(
+        [
+            {
+                "method": name,
+                **{f"recall {s}": hits.recall(s) for s in strengths},
+                "recall all": hits.recall(),
+                "precision": hits.precision,
+                "benign lines": hits.benign_share,
+            }
+            for name, hits in methods.items()
+        ]
+    )
+
+
+def usefulness(lines: pd.DataFrame) -> pd.DataFrame:
+    """How much of some nights' lists was worth reading again.
+
+    Parameters
+    ----------
+    lines : ``event_date``, ``line``, ``lane``, ``change`` and the entity; the members of a group
+        share their line
+    """
+    told = lines.drop_duplicates(["event_date", "line"])
+    return pd.DataFrame(
+        [
+            {
+                "nights": lines["event_date"].nunique(),
+                "lines": len(told),
+                "different entities": len(lines.drop_duplicates(ENTITY)),
+                "news": int(told["change"].isin(["new", "raised"]).sum()),
+                "groups": int((told["lane"] == "microcluster").sum()),
+            }
+        ]
+    )
