@@ -44,6 +44,8 @@ def run_nights(
     if not path.exists():
         shutil.copytree(empty_tables, path)
     context = open_context(spark, settings, ["nightly"])
-    nightly(context, Dates(start, end, is_range=True))
-    context.run_log.flush()
+    try:
+        nightly(context, Dates(start, end, is_range=True))
+    finally:
+        context.run_log.flush()
     return context

@@ -21,6 +21,7 @@ from shoal.spark.sampling import bound_groups
 Array = NDArray[np.float64]
 OVERALL = -1
 _NIGHT = ["model_version", "event_date"]
+_CENTERS = "model_version string, event_date date, centers array<array<double>>"
 _LABELLED = "model_version string, event_date date, entity_id string, cluster int"
 
 
@@ -172,31 +173,39 @@ def insufficient(detail: str) -> dict[str, Any]:
 def _fit_centers(
     entity_days: DataFrame, comparisons: Sequence[Comparison], settings: DriftSettings
 ) -> dict[_Night, _Clustering]:
-    """Centres of each night's sample, from the model's on; a night without rows has none."""
+    """Centres of each night's sample, a task each; a night without rows has none."""
     models = {comparison.model.model_version: comparison.model for comparison in comparisons}
-    found = {}
-    for (version, night), sample in _samples(entity_days, settings.sample_rows).items():
-        geometry = models[version].geometry
-        rows = geometry.preparation.project_winsorized(
-            feature_matrix(sample["features"]), settings.winsorize_sd
-        )
-        centers = continue_kmeans(rows, geometry.centers)
-        found[version, night] = _Clustering(geometry.preparation, centers)
-    return found
+    starts = {
+        version: _Clustering(model.geometry.preparation, model.geometry.centers)
+        for version, model in models.items()
+    }
+    winsorize_sd = settings.winsorize_sd
+
+    def fit(group: pd.DataFrame) -> pd.DataFrame:
+        return fit_group(group, starts, winsorize_sd)
+
+    wanted = entity_days.select(*_NIGHT, "entity_id", "features")
+    bounded = bound_groups(wanted, _NIGHT, max_rows=settings.sample_rows)
+    fitted = bounded.groupBy(*_NIGHT).applyInPandas(fit, _CENTERS).collect()
+    return {
+        (version, night): _Clustering(starts[version].preparation, np.asarray(centers, dtype=float))
+        for version, night, centers in fitted
+    }
 
 
-def _samples(entity_days: DataFrame, max_rows: int) -> dict[_Night, pd.DataFrame]:
-    """A hash sample of each night, sorted by entity."""
-    bounded = bound_groups(
-        entity_days.select(*_NIGHT, "entity_id", "features"), _NIGHT, max_rows=max_rows
+def fit_group(
+    group: pd.DataFrame, starts: Mapping[str, _Clustering], winsorize_sd: float
+) -> pd.DataFrame:
+    """Group function of the centres: the sample of one night in, from the model's centres on."""
+    sample = group.sort_values("entity_id")
+    version, night = sample["model_version"].iloc[0], sample["event_date"].iloc[0]
+    start = starts[version]
+    values = feature_matrix(sample["features"])
+    rows = start.preparation.project_winsorized(values, winsorize_sd)
+    centers = continue_kmeans(rows, start.centers)
+    return pd.DataFrame(
+        {"model_version": [version], "event_date": [night], "centers": [centers.tolist()]}
     )
-    rows = bounded.toPandas().sort_values("entity_id", ignore_index=True)
-    return dict(_by_night(rows))
-
-
-def _by_night(rows: pd.DataFrame) -> Iterator[tuple[_Night, pd.DataFrame]]:
-    for key, group in rows.groupby(_NIGHT):
-        yield cast(_Night, key), group
 
 
 def _count_pairs(
@@ -247,8 +256,8 @@ def label_batch(
 ) -> pd.DataFrame:
     """Group function of the assignment, without Spark: the cluster of each entity on its night."""
     labelled = batch[[*_NIGHT, "entity_id"]].assign(cluster=-1)
-    for night, group in _by_night(batch):
-        clustering = clusterings[night]
+    for night, group in batch.groupby(_NIGHT):
+        clustering = clusterings[cast(_Night, night)]
         values = feature_matrix(group["features"])
         rows = clustering.preparation.project_winsorized(values, winsorize_sd)
         labelled.loc[group.index, "cluster"] = assign(rows, clustering.centers)[0]

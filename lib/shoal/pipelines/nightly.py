@@ -27,7 +27,7 @@ from shoal.pipelines.fit import fit, fit_due, promote
 from shoal.pipelines.ingest import ingest
 from shoal.pipelines.plan import NightPlan, days_with_data, faults_of_inputs, plan_nights
 from shoal.pipelines.score import score
-from shoal.pipelines.span import Span, first_span
+from shoal.pipelines.span import SPAN_NIGHTS, Span, first_span
 from shoal.sources.records import DayWindow
 from shoal.spark.nights import Night, publish_nights
 
@@ -61,14 +61,34 @@ def nightly(context: Context, dates: Dates) -> list[date]:
             f"no events from {dates.start} to {dates.end} in the ledger ingest_files: check the "
             "dates, and the paths under sources"
         )
-    published: list[date] = []
     with context.leased([f"night/{day}" for day in days]):
-        waiting = days
-        while waiting:
-            done, n_ended = run_span(context, waiting)
-            published += done
-            waiting = waiting[n_ended:]
-            log.info("%d of %d nights done", len(days) - len(waiting), len(days))
+        return _run_all(context, days)
+
+
+def _run_all(context: Context, days: Sequence[date]) -> list[date]:
+    """Run nights span by span; return those published.
+
+    What is wrong with one night of a span must not keep back those before it: after a failure the
+    nights are run one by one.
+    """
+    published: list[date] = []
+    waiting, longest = list(days), SPAN_NIGHTS
+    while waiting:
+        n_faults = len(context.faults)
+        try:
+            done, n_ended = run_span(context, waiting[:longest])
+        except TryAgainError:
+            raise
+        except Exception as error:
+            if longest == 1:
+                raise
+            log.warning("the nights from %s on are run one by one: %s", waiting[0], error)
+            del context.faults[n_faults:]
+            longest = 1
+            continue
+        published += done
+        waiting = waiting[n_ended:]
+        log.info("%d of %d nights done", len(days) - len(waiting), len(days))
     return published
 
 

@@ -28,15 +28,6 @@ MODEL = SimpleNamespace(
 )
 
 
-def sample(n_entities):
-    return pd.DataFrame(
-        {
-            "entity_id": [f"host-{i}" for i in range(n_entities)],
-            "features": [np.ones(2)] * n_entities,
-        }
-    )
-
-
 @pytest.mark.parametrize(
     ("n_reference", "n_analysis", "missing"),
     [(0, 3, "reference"), (0, 0, "reference"), (3, 0, "analysis")],
@@ -45,8 +36,8 @@ def test_a_night_without_the_type_is_insufficient_data(
     monkeypatch, n_reference, n_analysis, missing
 ):
     sizes = {NIGHTS["reference"]: n_reference, NIGHTS["analysis"]: n_analysis}
-    samples = {("host-1", night): sample(n) for night, n in sizes.items() if n}
-    monkeypatch.setattr(drift, "_samples", lambda rows, max_rows: samples)
+    known = {("host-1", night): np.zeros((1, 2)) for night, n in sizes.items() if n}
+    monkeypatch.setattr(drift, "_fit_centers", lambda *_: known)
     comparison = Comparison(7, *NIGHTS.values(), MODEL)
     assert compare_nights(None, [comparison], SETTINGS) == {
         7: [
@@ -82,3 +73,20 @@ def test_each_night_of_a_batch_is_labelled_by_its_own_centres():
     assert list(labelled["cluster"]) == [1, 0, 1, 1]
     assert list(labelled["entity_id"]) == ["a", "a", "a", "b"]
     assert label_batch(batch[:0], clusterings, 8.0).empty
+
+
+def test_a_nights_centres_start_from_the_models_whatever_the_order_of_its_rows():
+    start = SimpleNamespace(preparation=Preparation(), centers=np.array([[1.0], [9.0]]))
+    features = [[float(value)] for value in (0, 2, 8, 12)]
+    group = pd.DataFrame(
+        {
+            "model_version": "host-1",
+            "event_date": NIGHTS["analysis"],
+            "entity_id": list("abcd"),
+            "features": features,
+        }
+    )
+    for rows in (group, group.iloc[::-1]):
+        [fitted] = drift.fit_group(rows, {"host-1": start}, 8.0).to_dict("records")
+        assert fitted["centers"] == [[1.0], [10.0]]
+        assert (fitted["model_version"], fitted["event_date"]) == ("host-1", NIGHTS["analysis"])

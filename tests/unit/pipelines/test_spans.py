@@ -1,0 +1,183 @@
+"""Which nights run at once, and what becomes of a night that can't be published; no JVM."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.support.nights import settings_for
+
+from shoal.errors import DataError, TryAgainError
+from shoal.models.registry import StatusChange
+from shoal.pipelines import nightly, plan
+from shoal.pipelines.plan import DayFile, NightPlan, plan_nights
+from shoal.pipelines.span import SPAN_NIGHTS, Outcome, Span, first_span
+from shoal.spark.nights import Night
+
+FIRST = date(2026, 1, 1)
+
+
+def days_of(*numbers: int) -> list[date]:
+    return [FIRST + timedelta(days=number) for number in numbers]
+
+
+def change(night: date, status: str = "promoted", sequence: int = 1, n: int = 1) -> StatusChange:
+    version = f"host-{night}"
+    return StatusChange("host", version, sequence, status, night, n, "meaning")
+
+
+class Tables:
+    """What planning reads: files of every day, and changes of models."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **fit: int) -> None:
+        self.changes: list[StatusChange] = []
+        self.nights: dict[date, Night] = {}
+        monkeypatch.setattr(plan, "_read_inputs", self.read)
+        monkeypatch.setattr(plan, "config_hash", lambda _: "meaning")
+        settings = settings_for("unused", entities=["host"], fit=fit)  # type: ignore[arg-type]
+        self.context: Any = SimpleNamespace(settings=settings, warehouse=None, faults=[])
+
+    def read(self, _: Any, days: Sequence[date], *, since: date) -> Any:
+        files = {day: [DayFile(f"content {day}", f"file {day}", 0, ("process",))] for day in days}
+        return plan._Inputs(files, dict(self.nights), [], list(self.changes))
+
+    def plans(self, *numbers: int) -> list[NightPlan]:
+        return plan_nights(self.context, days_of(*numbers))
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> Tables:
+    return Tables(monkeypatch)
+
+
+def fits(plans: Sequence[NightPlan]) -> list[int]:
+    """Numbers of the nights that are due to fit."""
+    return [(p.event_date - FIRST).days for p in plans if p.due]
+
+
+def test_models_of_few_nights_are_soon_fitted_anew(tables: Tables) -> None:
+    """On 1, 2, 4 and 8 nights, then every seven days."""
+    assert fits(tables.plans(*range(30))) == [1, 2, 4, 8, 15, 22, 29]
+
+
+def test_days_without_data_count_for_the_age_of_a_model_alone(tables: Tables) -> None:
+    # On 1 and on 2 nights; of three nights the model is too old on the twelfth day.
+    assert fits(tables.plans(0, 3, 4, 11)) == [3, 4, 11]
+
+
+def test_a_fit_that_was_rejected_is_expected_to_be_rejected_again(tables: Tables) -> None:
+    tables.changes = [change(days_of(1)[0], "rejected")]
+    tables.nights = {day: Night(day, f"run {day}", "published") for day in days_of(0, 1)}
+    later = tables.plans(2, 3, 4)
+    assert fits(later) == [2, 4]
+    assert [p.serving for p in later] == [{}, {}, {}]
+    # Under other settings it may find enough.
+    tables.changes = [replace(tables.changes[0], config_hash="other")]
+    assert [len(p.serving) for p in tables.plans(2, 3, 4)] == [1, 1, 1]
+
+
+def test_a_night_is_the_same_whatever_its_fit_comes_to(tables: Tables) -> None:
+    [_, before] = tables.plans(0, 1)
+    version = before.due["host"]
+    for status in ("promoted", "rejected"):
+        tables.changes = [replace(before.expected[0], status=status)]
+        [_, after] = tables.plans(0, 1)
+        assert (after.run_id, after.expected) == (before.run_id, ())
+        assert [m.model_version for m in after.serving.values()] == [version] * (
+            status == "promoted"
+        )
+
+
+def test_a_night_that_was_hidden_is_a_fault_unless_it_is_run_too(tables: Tables) -> None:
+    [hidden] = days_of(1)
+    tables.nights = {hidden: Night(hidden, "x", "publishing")}
+    assert [p.hidden for p in tables.plans(0, 2)] == [(), (hidden,)]
+    assert [p.hidden for p in tables.plans(0, 1, 2)] == [(), (), ()]
+
+
+def test_the_first_fit_ever_begins_a_span(tables: Tables) -> None:
+    plans = tables.plans(*range(30))
+    assert first_span(plans).days == days_of(0)
+    # Later ones don't: the fits on 2, 4 and 8 nights are inside.
+    assert first_span(plans[1:]).days == days_of(*range(1, 1 + SPAN_NIGHTS))
+
+
+def test_a_span_ends_before_a_night_that_can_not_look_back_on_it(tables: Tables) -> None:
+    assert first_span(tables.plans(0, 100, 101)).days == days_of(0)
+
+
+@pytest.mark.parametrize(
+    ("status", "n_nights"), [("promoted", 4), ("rejected", 2)], ids=["expected", "surprise"]
+)
+def test_a_span_is_cut_after_a_fit_that_ends_otherwise_than_expected(
+    tables: Tables, status: str, n_nights: int
+) -> None:
+    tables.changes = [change(days_of(1)[0])]
+    span = Span(tuple(tables.plans(0, 1, 2, 3, 4)[1:]))
+    [expected] = span.plans[1].expected
+    ended = span.ended(1, [Outcome(replace(expected, status=status), "why")])
+    assert len(ended.plans) == n_nights
+    served = {m.model_version for m in ended.plans[1].serving.values()}
+    assert served == {expected.model_version if status == "promoted" else f"host-{days_of(1)[0]}"}
+
+
+class Steps:
+    """Steps that only say what they were asked for."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, entities: Mapping[date, int], tables: Tables
+    ) -> None:
+        self.published: list[list[date]] = []
+        self.fails: Exception | None = None
+        monkeypatch.setattr(
+            nightly,
+            "build_features",
+            lambda _, span: replace(span, entities={d: entities.get(d, 5) for d in span.days}),
+        )
+        for name in ("score", "drift", "fit_due"):
+            monkeypatch.setattr(nightly, name, lambda _, span: span)
+        monkeypatch.setattr(nightly, "fit", self.fit)
+        monkeypatch.setattr(nightly, "publish", self.publish)
+        self.tables = tables
+
+    def fit(self, _: Any, span: Span, *, only_due: bool) -> None:
+        self.tables.changes += span.plans[0].expected
+
+    def publish(self, _: Any, span: Span) -> None:
+        if self.fails and days_of(3)[0] in span.days:
+            raise self.fails
+        self.published.append(span.days)
+        self.tables.nights |= {night.event_date: night for night in span.nights}
+
+
+def test_a_night_without_an_entity_is_left_out_and_those_around_it_are_run(
+    monkeypatch: pytest.MonkeyPatch, tables: Tables
+) -> None:
+    steps = Steps(monkeypatch, {days_of(0)[0]: 0, days_of(3)[0]: 0}, tables)
+    done = nightly._run_all(tables.context, days_of(0, 1, 2, 3, 4, 5))
+    assert done == days_of(1, 2, 4, 5)
+    assert steps.published == [days_of(1), days_of(2), days_of(4, 5)]
+    assert [fault[:10] for fault in tables.context.faults] == ["2026-01-01", "2026-01-04"]
+    assert all("events, but no host in them" in fault for fault in tables.context.faults)
+
+
+def test_what_is_wrong_with_one_night_does_not_keep_back_those_before_it(
+    monkeypatch: pytest.MonkeyPatch, tables: Tables
+) -> None:
+    steps = Steps(monkeypatch, {}, tables)
+    steps.fails = DataError("no finite score")
+    with pytest.raises(DataError, match="no finite score"):
+        nightly._run_all(tables.context, days_of(*range(6)))
+    assert steps.published == [days_of(0), days_of(1), days_of(2)]
+
+
+def test_a_run_that_must_try_again_does_not_try_night_by_night(
+    monkeypatch: pytest.MonkeyPatch, tables: Tables
+) -> None:
+    steps = Steps(monkeypatch, {}, tables)
+    steps.fails = TryAgainError("lost the lease")
+    with pytest.raises(TryAgainError):
+        nightly._run_all(tables.context, days_of(*range(6)))
+    assert steps.published == [days_of(0)]
