@@ -1,8 +1,8 @@
-"""A night through spark-submit on a local cluster, with what ``make dist`` builds."""
+"""A night on a small cluster, a master and two workers, with what ``make dist`` builds."""
 
-import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from tests.e2e.conftest import WholeNight
 from tests.e2e.kill_points import KILLED_NIGHT, reader_sees
 from tests.support.commands import ROOT
 from tests.support.equality import differences
+from tests.support.small_cluster import SmallCluster, small_cluster, submit
 
 from shoal.spark.session import _delta_jars
 
@@ -24,53 +25,50 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel.rename(wheel.with_name("shoal.zip"))
 
 
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallCluster]:
+    """A master and two workers for the tests of this file."""
+    with small_cluster(tmp_path_factory.mktemp("cluster"), workers=2) as running:
+        yield running
+
+
 def delta_packages() -> list[str]:
     """Options that bring Delta's jars, where set-up has not put them beside Spark's own."""
     packages = _delta_jars().get("spark.jars.packages")
     return ["--packages", packages] if packages else []
 
 
-def submit(shipped: Path, job: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a job as a platform does: driver and two executors, code from the zip alone."""
-    home = Path(sys.executable).parent
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    environment |= {"PATH": f"{home}{os.pathsep}{environment['PATH']}"}
-    environment |= {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-    command = [
-        str(home / "spark-submit"), "--master", "local-cluster[2,1,1024]",
-        *delta_packages(),
-        "--conf", "spark.driver.host=127.0.0.1", "--conf", "spark.driver.bindAddress=127.0.0.1",
-        "--conf", "spark.ui.enabled=false", "--py-files", str(shipped),
-        str(job), *arguments,
-    ]  # fmt: skip
-    return subprocess.run(
-        command, cwd=shipped.parent, env=environment, capture_output=True, text=True, timeout=560
-    )
-
-
-def test_a_night_on_a_local_cluster_equals_that_of_one_process(
-    shipped: Path, night: WholeNight, tmp_path: Path
+def test_a_night_on_a_small_cluster_equals_that_of_one_process(
+    cluster: SmallCluster, shipped: Path, night: WholeNight, tmp_path: Path
 ) -> None:
-    cluster = night.before(tmp_path)
-    conf = night.fleet.arguments(cluster)
+    warehouse = night.before(tmp_path)
+    conf = night.fleet.arguments(warehouse)
     conf[1] = str(ROOT / conf[1])
-    done = submit(shipped, ROOT / "jobs" / "nightly.py", *conf, "--date", str(KILLED_NIGHT))
+    before = cluster.applications()
+    job = ROOT / "jobs" / "nightly.py"
+    day = str(KILLED_NIGHT)
+    done = submit(cluster.url, shipped, delta_packages(), job, *conf, "--date", day)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert reader_sees(cluster) == reader_sees(night.whole)
-    assert differences(night.whole, cluster) == []
+    ran = [after - known for after, known in zip(cluster.applications(), before, strict=True)]
+    assert [len(own) for own in ran] == [1, 1]
+    assert ran[0] == ran[1]
+    assert reader_sees(warehouse) == reader_sees(night.whole)
+    assert differences(night.whole, warehouse) == []
 
 
-def test_executors_import_what_was_shipped(shipped: Path) -> None:
-    done = submit(shipped, ROOT / "tests" / "support" / "where_from.py")
+def test_executors_import_what_was_shipped(cluster: SmallCluster, shipped: Path) -> None:
+    job = ROOT / "tests" / "support" / "where_from.py"
+    done = submit(cluster.url, shipped, delta_packages(), job)
     assert done.returncode == 0, done.stderr[-3000:]
     places = [line for line in done.stdout.splitlines() if line.startswith("shoal from ")]
     assert len(places) == 2
     assert all("shoal.zip" in place for place in places)
 
 
-def test_a_jobs_exit_code_passes_through(shipped: Path) -> None:
+def test_a_jobs_exit_code_passes_through(cluster: SmallCluster, shipped: Path) -> None:
     conf = ["--conf", str(ROOT / "conf" / "local.yaml"), "--set", "fitt.n_components=3"]
-    done = submit(shipped, ROOT / "jobs" / "nightly.py", *conf)
+    job = ROOT / "jobs" / "nightly.py"
+    done = submit(cluster.url, shipped, delta_packages(), job, *conf)
     assert done.returncode == 2
     # spark-submit sends what its Python says to standard output, errors too.
     assert "fitt: unknown key; did you mean 'fit'?" in done.stdout
