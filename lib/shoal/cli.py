@@ -5,6 +5,7 @@ the same.
 """
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -53,6 +54,9 @@ FormatOption = Annotated[str, typer.Option("--format", help="table, json, csv or
 TypeOption = Annotated[str | None, typer.Option("--type", help="Entity type.")]
 
 DEFAULT_CONF = "conf/local.yaml"
+_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
+_CAUSE = re.compile(r"^Caused by: (?:[\w$]+\.)*(\w+(?:Exception|Error): .*)$", re.MULTILINE)
+_LONGEST = 500
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 4
     except Exception as error:
         log.exception("unexpected error")
-        print(f"shoal: {type(error).__name__}: {plain(_first_line(error))}", file=sys.stderr)
+        print(f"shoal: {plain(_in_words(error))}", file=sys.stderr)
         return 4
 
 
@@ -80,12 +84,21 @@ def _usage(error: TyperException) -> int:
     """Say what is wrong with the command line; without a command that is the whole help."""
     text = error.format_message().strip()
     is_help = text.startswith("Usage:")
-    print(text if is_help else f"shoal: {text.rstrip('.')}; see `shoal --help`", file=sys.stderr)
+    said = text if is_help else f"shoal: {text.rstrip('.')}; see `shoal --help`"
+    print(plain_lines(said), file=sys.stderr)
     return 2
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "no message")
+def _in_words(error: Exception) -> str:
+    """What went wrong, in one line; of Java's error the cause, which stands below its stack."""
+    text = str(error).strip()
+    if no_room := _NO_ROOM.search(text):
+        return f"{no_room[0]}: make room, and run the same command again"
+    causes = _CAUSE.findall(text)
+    if causes:
+        return str(causes[-1])[:_LONGEST]
+    first = next(iter(text.splitlines()), "no message")
+    return f"{type(error).__name__}: {first}"[:_LONGEST]
 
 
 def parse_dates(day: str | None, start: str | None, end: str | None) -> Dates:
@@ -153,7 +166,7 @@ def _recorded(
         if strict and context.faults:
             raise DataError("faults were recorded: " + "; ".join(context.faults))
     except Exception as error:
-        code, message = 4, f"{type(error).__name__}: {_first_line(error)}"
+        code, message = 4, _in_words(error)
         if isinstance(error, ShoalError):
             code, message = error.exit_code, str(error)
         _add_end(context, command, "failed", code, message, started)
@@ -161,7 +174,7 @@ def _recorded(
             context.run_log.flush()
         except Exception as second:
             # The first error is the one to tell.
-            log.warning("runs could not be written: %s", _first_line(second))
+            log.warning("runs could not be written: %s", _in_words(second))
         raise
     _add_end(context, command, "done", 0, "done", started)
     context.run_log.flush()

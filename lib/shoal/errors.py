@@ -38,12 +38,17 @@ class DataError(ShoalError):
 
 
 class UnreadableFileError(DataError):
-    """A raw file that no reader can read; ``source_file`` is its plain path."""
+    """A raw file that no reader can read to its end.
 
-    def __init__(self, source_file: str, reason: str) -> None:
+    ``source_file`` is its plain path; ``is_cut`` says that it ends too early, so that what stands
+    before the end is as it was written.
+    """
+
+    def __init__(self, source_file: str, reason: str, *, is_cut: bool = False) -> None:
         super().__init__(f"{source_file!r} cannot be read: {reason}")
         self.source_file = source_file
         self.reason = reason
+        self.is_cut = is_cut
 
 
 class TryAgainError(ShoalError):

@@ -80,9 +80,7 @@ def programs(warehouse: Warehouse) -> Counter[str]:
 
 def test_a_file_that_cannot_be_read_stops_no_other(warehouse: Warehouse, logs: Path) -> None:
     write(logs / "a.json", [line(1)])
-    write(logs / "b.json.gz", [line(n) for n in range(2, 900)])
-    whole = (logs / "b.json.gz").read_bytes()
-    (logs / "b.json.gz").write_bytes(whole[: len(whole) // 2])
+    (logs / "b.json.gz").write_bytes(b"nor is this\n")
     (logs / "c d%41.json.gz").write_bytes(b"this is no gzip\n")
     write(logs / "e.json", [line(1000)])
     context = context_for(warehouse, logs)
@@ -94,12 +92,55 @@ def test_a_file_that_cannot_be_read_stops_no_other(warehouse: Warehouse, logs: P
     reasons = [row.reason for row in warehouse.read(QUARANTINE).collect()]
     assert len(reasons) == 2
     assert all(reason.startswith("the file cannot be read: ") for reason in reasons)
-    assert sum("cannot be read" in fault for fault in context.faults) == 2
+    assert ["cannot be read" in fault for fault in context.faults] == [True, True]
     # Nothing of it is read again until it changes; whole, it is.
+    assert ingest(context_for(warehouse, logs)) == 0
+    write(logs / "b.json.gz", [line(2)])
+    assert ingest(context_for(warehouse, logs)) == 1
+    assert sum(programs(warehouse).values()) == 3
+
+
+def test_a_log_that_is_cut_short_is_read_up_to_there_and_the_rest_once_it_is_whole(
+    warehouse: Warehouse, logs: Path
+) -> None:
+    write(logs / "a.json", [line(1)])
+    write(logs / "b.json.gz", [line(n) for n in range(2, 900)])
+    whole = (logs / "b.json.gz").read_bytes()
+    (logs / "b.json.gz").write_bytes(whole[: len(whole) // 2])
+    context = context_for(warehouse, logs)
+    assert ingest(context) == 2
+    row = ledger(warehouse)["b.json.gz"]
+    assert (row.status, row.quarantined_count, row.event_days) == ("read", 1, [DAY])
+    assert 100 < row.event_count < 800
+    assert programs(warehouse).keys() == {f"p{n}.exe" for n in range(1, row.event_count + 2)}
+    (found,) = warehouse.read(QUARANTINE).collect()
+    assert found.reason.startswith("the file cannot be read to its end: it ends too early")
+    assert any("b.json.gz: it ends too early" in fault for fault in context.faults)
+    # The night that takes these events says so, too.
+    assert faults_of_inputs(context, plan_night(context, DAY))
     assert ingest(context_for(warehouse, logs)) == 0
     (logs / "b.json.gz").write_bytes(whole)
     assert ingest(context_for(warehouse, logs)) == 1
-    assert sum(programs(warehouse).values()) == 900
+    assert programs(warehouse) == Counter(f"p{n}.exe" for n in range(1, 900))
+
+
+def test_all_unreadable_files_are_found_by_one_more_reading(
+    warehouse: Warehouse, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        (logs / f"{number}.json.gz").write_bytes(b"this is no gzip\n")
+    write(logs / "good.json", [line(1)])
+    batches = []
+    read_batch = ingest_module._read_batch
+
+    def counted(context: Context, files: Any, *rest: Any) -> None:
+        batches.append(len(files))
+        read_batch(context, files, *rest)
+
+    monkeypatch.setattr(ingest_module, "_read_batch", counted)
+    assert ingest(context_for(warehouse, logs)) == 6
+    assert batches == [6, 1]
+    assert programs(warehouse) == Counter(["p1.exe"])
 
 
 def test_a_missing_source_is_a_fault_unless_it_is_the_only_one(

@@ -9,9 +9,10 @@ files again, so that no record is lost or doubled.
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import reduce
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -19,12 +20,18 @@ from pyspark.sql import functions as F
 from shoal.config import FeaturesSource, Source
 from shoal.contracts import INGEST_FILES, QUARANTINE
 from shoal.contracts.events import EVENT_TABLES
-from shoal.errors import DataError
+from shoal.errors import DataError, UnreadableFileError
 from shoal.pipelines.context import Context
 from shoal.pipelines.labels import load_labels
 from shoal.sources import SOURCES
 from shoal.sources.features import parse_features
-from shoal.sources.files import RawFile, find_unreadable, list_files, read_lines
+from shoal.sources.files import (
+    RawFile,
+    find_all_unreadable,
+    find_unreadable,
+    list_files,
+    read_lines,
+)
 from shoal.sources.records import (
     LISTED,
     DayWindow,
@@ -32,6 +39,7 @@ from shoal.sources.records import (
     aggregate_ledger,
     aggregate_quarantine,
     conform_events,
+    cut_records,
     keep_new_events,
 )
 from shoal.spark.runs import utc_now
@@ -51,18 +59,21 @@ class SourceFile:
     Attributes
     ----------
     admitted : days that an earlier reading of the file took, whatever the window is now
+    cut : why only the records before its early end can be read, ``None`` if it can be read whole
     """
 
     source: Source
     file: RawFile
     admitted: tuple[date, ...] = ()
+    cut: str | None = None
 
 
 def ingest(context: Context, window: DayWindow | None = None) -> int:
     """Read every raw file that the ledger doesn't know; return how many.
 
     A file whose events lay outside an earlier window is read again once the window admits them.
-    A file that cannot be read is recorded as such and stops no other.
+    A file that cannot be read is recorded as such and stops no other; of a compressed log that
+    ends too early the records before that are read.
 
     Parameters
     ----------
@@ -93,15 +104,24 @@ def _plain(counted: str) -> str:
 
 def _list_sources(context: Context) -> list[tuple[Source, list[RawFile]]]:
     """Files of every source; a source that cannot be listed is a fault, unless none can."""
-    listed, faults = [], []
+    listed = []
+    faults: list[str] = []
+
+    def note(error: DataError) -> None:
+        log.warning("%s", error)
+        faults.append(str(error))
+
     for source in context.settings.sources:
         try:
             files = list_files(
-                context.spark, source.paths, source_name=source.name, pattern=source.pattern
+                context.spark,
+                source.paths,
+                source_name=source.name,
+                pattern=source.pattern,
+                on_denied=note,
             )
         except DataError as error:
-            log.warning("%s", error)
-            faults.append(str(error))
+            note(error)
         else:
             listed.append((source, files))
     if faults and not listed:
@@ -175,21 +195,44 @@ def _unknown_files(
 def _read_files(
     context: Context, files: Sequence[SourceFile], window: DayWindow | None, rows: dict[str, int]
 ) -> None:
-    """Read files together; one that cannot be read is put aside and the rest read without it."""
+    """Read files together; those that cannot be read are put aside and the rest read without."""
     while files:
         try:
             _read_batch(context, files, window, rows)
-            return
         except Exception as error:
             bad = find_unreadable(error)
-            found = [f for f in files if bad and f.file.source_file == bad.source_file]
-            if bad is None or not found:
+            if bad is None or all(f.file.source_file != bad.source_file for f in files):
                 raise
-            log.warning("%s", bad)
             _clear_leftovers(context.warehouse)
-            for item in found:
-                _record_unreadable(context, item, bad.reason, rows)
-            files = [item for item in files if item not in found]
+            files = _without_unreadable(context, files, bad, rows)
+        else:
+            break
+    context.faults.extend(f"{f.file.source_file}: {f.cut}" for f in files if f.cut)
+
+
+def _without_unreadable(
+    context: Context, files: Sequence[SourceFile], bad: UnreadableFileError, rows: dict[str, int]
+) -> list[SourceFile]:
+    """The files that can be read, wholly or up to where they are cut; record the others."""
+    # One that failed although it was known to be cut is given up.
+    whole = [item.file for item in files if not item.cut]
+    faults = {bad.source_file: bad} | find_all_unreadable(context.spark, whole)
+    readable, unreadable = [], []
+    for item in files:
+        fault = faults.get(item.file.source_file)
+        # Half a feature table is half a population, no basis for a comparison.
+        is_usable = fault is not None and fault.is_cut and item.source.kind != "features"
+        if fault is None:
+            readable.append(item)
+        elif is_usable and not item.cut:
+            log.warning("%s; the records before that are read", fault)
+            readable.append(replace(item, cut=f"{fault.reason}; the records before that are read"))
+        else:
+            log.warning("%s", fault)
+            unreadable.append((item, fault.reason))
+    if unreadable:
+        _record_unreadable(context, unreadable, rows)
+    return readable
 
 
 def _read_batch(
@@ -220,15 +263,23 @@ def _read_batch(
 
 
 def _parse_all(context: Context, files: Sequence[SourceFile]) -> DataFrame:
-    by_source: dict[str, list[RawFile]] = {}
+    by_source: dict[tuple[str, bool], list[RawFile]] = {}
     for item in files:
-        by_source.setdefault(item.source.name, []).append(item.file)
+        by_source.setdefault((item.source.name, bool(item.cut)), []).append(item.file)
     sources = {item.source.name: item.source for item in files}
-    parsed = [_parse(context, sources[name], own) for name, own in by_source.items()]
+    parsed = [
+        _parse(context, sources[name], own, is_cut=is_cut)
+        for (name, is_cut), own in by_source.items()
+    ]
+    cuts = [(item.source.name, item.file, item.cut) for item in files if item.cut]
+    if cuts:
+        parsed.append(cut_records(context.spark, cuts))
     return reduce(DataFrame.unionByName, parsed)
 
 
-def _parse(context: Context, source: Source, files: Sequence[RawFile]) -> DataFrame:
+def _parse(
+    context: Context, source: Source, files: Sequence[RawFile], *, is_cut: bool
+) -> DataFrame:
     if isinstance(source, FeaturesSource):
         return parse_features(
             context.spark,
@@ -241,7 +292,7 @@ def _parse(context: Context, source: Source, files: Sequence[RawFile]) -> DataFr
             feature_columns=source.feature_columns,
             file_format=source.format,
         )
-    lines = read_lines(context.spark, files, source_name=source.name)
+    lines = read_lines(context.spark, files, source_name=source.name, is_cut=is_cut)
     return SOURCES[source.kind](lines)
 
 
@@ -316,34 +367,40 @@ def _announce(
 
 
 def _record_unreadable(
-    context: Context, item: SourceFile, reason: str, rows: dict[str, int]
+    context: Context, unreadable: Sequence[tuple[SourceFile, str]], rows: dict[str, int]
 ) -> None:
-    """Put a file that no reader can read into quarantine, as one record of itself."""
-    file, now, batch_id = item.file, utc_now(), _batch_id([item])
+    """Put files that no reader can read into quarantine, each as one record of itself."""
+    now, batch_id = utc_now(), _batch_id([item for item, _ in unreadable])
     transaction = f"shoal-unreadable-{batch_id}-{context.run_log.attempt_id}"
-    facts = {
-        "file_id": file.file_id,
-        "batch_id": batch_id,
-        "source_name": item.source.name,
-        "source_file": file.source_file,
-        "size_bytes": file.size_bytes,
-        "modified_ts": file.modified_ts,
-        "ingest_ts": now,
-        "ingest_date": now.date(),
-        "event_id": file.file_id,
-        "record_count": 1,
-        "reason": f"the file cannot be read: {reason}",
-        "content_hash": file.file_id,
-        **dict.fromkeys(_COUNTED, 0),
-        **{name: [] for name in ("event_days", "outside_days")},
-        **{name: {} for name in ("ignored_by_type", "events_by_table")},
-        "read_count": 1,
-        "quarantined_count": 1,
-        "status": "unreadable",
-    }
+    facts: list[dict[str, Any]] = []
+    for item, reason in unreadable:
+        file = item.file
+        facts.append(
+            {
+                "file_id": file.file_id,
+                "batch_id": batch_id,
+                "source_name": item.source.name,
+                "source_file": file.source_file,
+                "size_bytes": file.size_bytes,
+                "modified_ts": file.modified_ts,
+                "ingest_ts": now,
+                "ingest_date": now.date(),
+                "event_id": file.file_id,
+                "record_count": 1,
+                "reason": f"the file cannot be read: {reason}",
+                "content_hash": file.file_id,
+                **dict.fromkeys(_COUNTED, 0),
+                **{name: [] for name in ("event_days", "outside_days")},
+                **{name: {} for name in ("ignored_by_type", "events_by_table")},
+                "read_count": 1,
+                "quarantined_count": 1,
+                "status": "unreadable",
+            }
+        )
+        context.faults.append(f"{file.source_file} cannot be read: {reason}")
     for table in (QUARANTINE, INGEST_FILES):
-        values = tuple(facts.get(name) for name in table.column_names)
-        frame = context.spark.createDataFrame([values], table.schema)
+        values = [tuple(fact.get(name) for name in table.column_names) for fact in facts]
+        frame = context.spark.createDataFrame(values, table.schema)
         context.warehouse.append_once(frame, table, transaction, 1)
     _report(context, batch_id, rows)
 
@@ -351,12 +408,17 @@ def _record_unreadable(
 def _report(context: Context, batch_id: str, rows: dict[str, int]) -> None:
     """Add what came of a batch to ``rows``, and its faults to the context's."""
     own = context.warehouse.read(INGEST_FILES).where(F.col("batch_id") == batch_id)
-    totals = own.agg(*(F.sum(name) for name in _COUNTED)).collect()[0]
-    for name, value in zip(_COUNTED, totals, strict=True):
-        rows[_plain(name)] += int(value or 0)
-    for row in own.where(F.col("status") != "read").select("source_file", "status").collect():
-        word = "changed while it was read" if row["status"] == "changed" else "cannot be read"
-        context.faults.append(f"{row['source_file']} {word}: see ingest_files and quarantine")
-    log.info("batch %s: %s read", batch_id, f"{int(totals[0] or 0):,}")
-    if totals[4]:
-        context.faults.append(f"{totals[4]:,} records in quarantine: see its reasons")
+    is_unreadable = F.col("status") == "unreadable"
+    totals = own.agg(
+        *(F.sum(name) for name in _COUNTED),
+        F.sum(F.when(~is_unreadable, F.col("quarantined_count"))),
+    ).collect()[0]
+    *counted, in_quarantine = (int(value or 0) for value in totals)
+    for name, value in zip(_COUNTED, counted, strict=True):
+        rows[_plain(name)] += value
+    for row in own.where(F.col("status") == "changed").select("source_file").collect():
+        context.faults.append(f"{row['source_file']} changed while it was read; read next time")
+    log.info("batch %s: %s read", batch_id, f"{counted[0]:,}")
+    if in_quarantine:
+        noun = "record" if in_quarantine == 1 else "records"
+        context.faults.append(f"{in_quarantine:,} {noun} in quarantine: see its reasons")

@@ -21,6 +21,9 @@ MAX_PORT = 65535
 MAX_COUNT = 2**50
 """Largest bytes and packets of a record: a thousand times a thousand of them still fit a long."""
 MAX_DURATION_US = 2**45
+MAX_DEPTH = 1000
+"""Levels of nesting that Spark's JSON reader goes down."""
+NO_TEXT = "NUL characters: the file is binary, or UTF-16, to be written anew as UTF-8"
 
 RECORD_COLUMNS = ("source_name", "source_file", "file_id", "event_id")
 _TIME = (
@@ -170,6 +173,25 @@ def json_objects(text: Column, names: Sequence[str]) -> Column:
     is_object = F.startswith(trimmed, F.lit("{")) & F.endswith(trimmed, F.lit("}"))
     array = F.when(is_object, F.concat(F.lit("["), trimmed, F.lit("]")))
     return F.from_json(array, T.ArrayType(fields), options).cast(T.ArrayType(renamed))
+
+
+def why_no_object(text: Column) -> Column:
+    """Why :func:`json_objects` finds no object in a line, as far as its text tells."""
+    openings = F.length(text) - F.length(F.translate(text, "[{", ""))
+    too_deep = f"the line is no JSON object, or one nested more than {MAX_DEPTH:,} deep"
+    return F.coalesce(
+        why_no_text(text),
+        F.when(openings > MAX_DEPTH, too_deep),
+        F.lit("the line is not one JSON object"),
+    )
+
+
+def why_no_text(text: Column) -> Column:
+    """Why a line is not of a text file in UTF-8; null if it looks like one."""
+    is_gzip = F.startswith(text, F.lit("\x1f\ufffd\x08"))
+    return F.when(is_gzip, "the file is gzip, so its name must end in .gz").when(
+        F.contains(text, F.lit("\0")), NO_TEXT
+    )
 
 
 def only(objects: Column) -> Column:

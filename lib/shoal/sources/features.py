@@ -48,6 +48,8 @@ class _Roles:
         wanted += [self.slice_column] if self.slice_column else []
         missing = [name for name in wanted if name not in names]
         repeated = sorted({name for name in names if names.count(name) > 1})
+        if any("\0" in name for name in names):
+            return f"the header holds {c.NO_TEXT}"
         if missing:
             return f"the file has no column {_listed(missing)}; it has {_listed(names)}"
         return f"the header repeats {_listed(repeated)}" if repeated else None
@@ -104,6 +106,8 @@ def parse_features(
         grouped.setdefault(_schema_of(spark, file, file_format=file_format), []).append(file)
     parsed = _no_records(spark)
     for schema, alike in grouped.items():
+        if not schema.fields:  # no header, so no record below it
+            continue
         rows = _read_rows(spark, alike, schema=schema, file_format=file_format)
         names = [field.metadata["name"] for field in schema]
         parsed = parsed.unionByName(

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from shoal.contracts import INGEST_FILES, QUARANTINE, Table
+from shoal.contracts.events import PARSED_COLUMNS
 from shoal.sources.columns import content_id
+from shoal.sources.files import RawFile
 
 LISTED = ("file_id", "batch_id", "source_name", "source_file", "size_bytes", "modified_ts")
 """Columns of the ledger that are known before a file is read."""
@@ -30,6 +32,28 @@ class DayWindow:
     def admits_any(self, days: Sequence[date]) -> bool:
         """Whether one of the days lies inside."""
         return any(self.start <= day <= self.end for day in days)
+
+
+def cut_records(spark: SparkSession, cuts: Sequence[tuple[str, RawFile, str]]) -> DataFrame:
+    """File that ends too early (source name, file, reason) → record that stands for its rest.
+
+    In quarantine, so that the ledger counts one record more than could be read.
+    """
+    known = "source_name string, source_file string, file_id string, reason string"
+    values = [(name, file.source_file, file.file_id, reason) for name, file, reason in cuts]
+    columns = {
+        "outcome": F.lit("quarantined"),
+        "reason": F.concat(F.lit("the file cannot be read to its end: "), F.col("reason")),
+        # The same in every file: a touched file's content stays the same.
+        "event_id": content_id(F.lit("cut")),
+    }
+    columns |= {name: F.col(name) for name in ("source_name", "source_file", "file_id")}
+    return spark.createDataFrame(values, known).select(
+        *(
+            columns.get(column.name, F.lit(None)).cast(column.type).alias(column.name)
+            for column in PARSED_COLUMNS
+        )
+    )
 
 
 def add_event_date(

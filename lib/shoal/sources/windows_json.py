@@ -166,7 +166,7 @@ def _add_outcome(records: DataFrame) -> DataFrame:
     """Add outcome, event_table, ignored_type and reason."""
     table = _lookup(F.col("record_type"), EVENT_TABLE_OF)
     reason = (
-        F.when(F.col("top").isNull(), "the line is not one JSON object")
+        F.when(F.col("top").isNull(), c.why_no_object(F.col("value")))
         .when(F.col("event_number").isNull(), "no event id (EventID, event_id) from 0 to 65535")
         .when(F.col("provider").isNull(), "neither provider nor channel, so its type is unknown")
         .when(table.isNull(), F.lit(None))

@@ -186,8 +186,11 @@ def _add_outcome(records: DataFrame) -> DataFrame:
             F.col("has_two_headers"),
             "the file has two different headers, so its fields cannot be told; split it",
         )
-        .when(header_count.isNull() & ~F.col("is_json"), "the file has no #fields header")
-        .when(F.col("is_json") & F.col("json").isNull(), "the line is not one JSON object")
+        .when(
+            header_count.isNull() & ~F.col("is_json"),
+            F.coalesce(c.why_no_text(F.col("value")), F.lit("the file has no #fields header")),
+        )
+        .when(F.col("is_json") & F.col("json").isNull(), c.why_no_object(F.col("value")))
         .when(F.col("log_path") != "conn", F.lit(None))
         .when(
             F.size("cells") != header_count,

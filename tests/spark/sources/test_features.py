@@ -44,6 +44,7 @@ def test_files_are_read_by_their_own_headers(spark: SparkSession, tmp_path: Path
     )
     (tmp_path / "c.csv").write_text("host,day,a\n")
     (tmp_path / "d.csv").write_text("")
+    (tmp_path / "e.csv").write_text("\n \n")
     rows = parse(spark, tmp_path)
     assert [(row.outcome, row.event_table, row.entity_type, row.entity_id) for row in rows] == [
         ("event", "feature", "charger", "h1"),

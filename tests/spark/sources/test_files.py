@@ -75,6 +75,28 @@ def test_listing_does_not_read_content(spark: SparkSession, odd_files: Path) -> 
         spark.conf.set("spark.sql.sources.binaryFile.maxLength", str(before))
 
 
+def test_a_link_to_a_folder_above_gives_each_file_once(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.log").write_text("a\n")
+    (tmp_path / "logs" / "b.log").symlink_to(tmp_path / "logs" / "a.log")
+    (tmp_path / "logs" / "loop").symlink_to(tmp_path / "logs")
+    (tmp_path / "link").symlink_to(tmp_path / "logs")
+    for folder, name in (("logs", "a.log"), ("link", "a.log")):
+        found = list_files(spark, [str(tmp_path / folder)], source_name="s")
+        assert [file.source_file for file in found] == [f"file:{tmp_path}/{folder}/{name}"]
+
+
+def test_empty_files_are_listed_too(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("a b%.log", "c.log", "_hidden.log"):
+        (tmp_path / name).touch()
+    (tmp_path / "d.log").write_text("d\n")
+    found = list_files(spark, [str(tmp_path)], source_name="s", pattern="[ad]*")
+    assert [Path(file.source_file).name for file in found] == ["a b%.log", "d.log"]
+    assert [file.size_bytes for file in found] == [0, 2]
+    assert len({file.file_id for file in found}) == 2
+    assert read_lines(spark, found, source_name="s").count() == 1
+
+
 @pytest.mark.parametrize("missing", ["nowhere", "nowhere/*.gz"])
 def test_a_missing_path_is_named(spark: SparkSession, odd_files: Path, missing: str) -> None:
     path = str(odd_files / missing)
