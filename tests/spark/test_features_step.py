@@ -294,6 +294,61 @@ def test_bursts_alone_and_few_gaps_are_not_regular(spark: SparkSession) -> None:
     assert regularity(spark, {11: 23}) == 0.0
 
 
+def test_surprise_is_what_few_of_the_slice_show_and_excess_what_its_program_does_not_explain(
+    spark: SparkSession,
+) -> None:
+    # Ten web servers and ten build runners; all have sh, runners have gcc, one web server has it.
+    rows = []
+    for n in range(20):
+        host = f"{'web' if n < 10 else 'ci'}-{n}"
+        rows.append({"host_name": host, "process_name": "sh", "process_parent_name": "cron"})
+        if n >= 10 or n == 3:
+            rows.append({"host_name": host, "process_name": "gcc", "process_parent_name": "make"})
+    rows.append({"host_name": "web-4", "process_name": "sh", "process_parent_name": "nginx"})
+    rows.append({"host_name": "web-5", "process_name": "a>b", "process_parent_name": "c"})
+    activity = activity_of(spark, "process", rows)
+    slices = F.substring_index("entity_id", "-", 1)
+    found = features_of(activity, [DAY], slices=slices).where("entity_type = 'host'")
+    hosts = {row["entity_id"]: row for row in found.collect()}
+
+    def bits(in_slice: int, in_all: int) -> float:
+        return -math.log2((in_slice + 10 * in_all / 20) / (10 + 10))
+
+    assert hosts["web-0"]["program_surprise_max"] == 0.0
+    assert hosts["ci-10"]["program_surprise_max"] == pytest.approx(bits(10, 11), abs=1e-3)
+    assert hosts["web-3"]["program_surprise_max"] == pytest.approx(bits(1, 11), abs=1e-3)
+    assert hosts["web-3"]["program_surprise_sum"] == hosts["web-3"]["program_surprise_max"]
+    # make>gcc is as surprising as gcc itself; nginx>sh is a new pair of a program that all have.
+    assert hosts["web-3"]["parent_child_excess_surprise_max"] == 0.0
+    assert hosts["web-4"]["parent_child_excess_surprise_max"] == pytest.approx(bits(1, 1), abs=1e-3)
+    # A separator within a name is none.
+    assert hosts["web-5"]["parent_child_excess_surprise_max"] == 0.0
+    assert hosts["web-5"]["parent_child_surprise_max"] == pytest.approx(bits(1, 1), abs=1e-3)
+    assert hosts["web-0"]["new_program_surprise_sum"] is None
+
+
+def test_beacons_and_bytes_with_addresses_that_few_have_to_do_with(spark: SparkSession) -> None:
+    common = [
+        {"host_name": None, "source_ip": f"10.0.0.{n}", "destination_ip": "198.51.100.1",
+         "bytes_out": 10, "s": 1800 * k}
+        for n in range(12)
+        for k in range(40)
+    ]  # fmt: skip
+    own = [
+        {"host_name": None, "source_ip": "10.0.0.3", "destination_ip": "203.0.113.9",
+         "bytes_out": 1000, "s": 600 * k}
+        for k in range(100)
+    ]  # fmt: skip
+    activity = activity_of(spark, "network", [*common, *own])
+    rows = features_of(activity, [DAY]).where("entity_type = 'source_address'").collect()
+    found = {row["entity_id"]: row for row in rows}
+    assert found["10.0.0.1"]["beacon_regularity_max"] > 0.5
+    assert found["10.0.0.1"]["rare_peer_beacon_regularity_max"] == 0.0
+    assert found["10.0.0.1"]["rare_peer_bytes_out_sum"] == 0.0
+    assert found["10.0.0.3"]["rare_peer_beacon_regularity_max"] > 0.5
+    assert found["10.0.0.3"]["rare_peer_bytes_out_sum"] == 100_000.0
+
+
 def test_labels_of_a_whole_fleet_are_not_sent_to_every_task(spark: SparkSession) -> None:
     labels = spark.createDataFrame(
         [("host", "h", "role", "web"), ("host", "h", "site", "x")],

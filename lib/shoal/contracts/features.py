@@ -50,6 +50,9 @@ NOVEL_DIMENSIONS = (
 SURPRISE_DIMENSIONS = (*NOVEL_DIMENSIONS, "user", "logon_source", "peer_network")
 """Dimensions whose values are weighed by how few peers show them."""
 
+PROGRAM_PAIRS = ("parent_child", "program_port", "program_network")
+"""Dimensions of pairs with a program: the child of a parent, the one that talks."""
+
 _PROGRAM_EVENTS = "launches, connections and created files"
 
 _TOTALS = (
@@ -139,6 +142,17 @@ _SURPRISES = tuple(
     )
 )
 
+_EXCESSES = tuple(
+    Feature(
+        f"{dimension}_excess_surprise_{aggregate}",
+        "bits of surprise",
+        f"{of} the values of {dimension} of the surprise of the pair beyond that of its program: "
+        "an unusual pair of a usual program",
+    )
+    for dimension in PROGRAM_PAIRS
+    for aggregate, of in (("sum", "sum over"), ("max", "largest over"))
+)
+
 _FEW_PEERS = "addresses that few peers had to do with in the novelty window or this day"
 
 _RARE_PEERS = (
@@ -152,7 +166,8 @@ _RARE_PEERS = (
 )
 
 FEATURES: tuple[Feature, ...] = (
-    *_TOTALS, *_DISTINCT, *_CONCENTRATION, *_NOVEL, *_RARE, *_SURPRISES, *_RARE_PEERS,
+    *_TOTALS, *_DISTINCT, *_CONCENTRATION, *_NOVEL, *_RARE, *_SURPRISES, *_EXCESSES,
+    *_RARE_PEERS,
 )  # fmt: skip
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 FEATURE_BY_NAME: dict[str, Feature] = {feature.name: feature for feature in FEATURES}

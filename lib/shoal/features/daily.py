@@ -8,8 +8,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts.entities import GAP_BINS, HOUR_SLOTS
-from shoal.contracts.features import FEATURE_NAMES, NOVEL_DIMENSIONS, SURPRISE_DIMENSIONS
+from shoal.contracts.features import (
+    FEATURE_NAMES,
+    NOVEL_DIMENSIONS,
+    PROGRAM_PAIRS,
+    SURPRISE_DIMENSIONS,
+)
 from shoal.features.activity import bounded_sum
+from shoal.features.dimensions import escaped, program_of_pair
 from shoal.spark.days import Windows
 
 ENTITY = ["entity_type", "entity_id"]
@@ -217,13 +223,19 @@ def _aggregate_novelty(seen: DataFrame, own: DataFrame) -> DataFrame:
             (f"new_{dimension}_surprise_sum", F.sum(new_surprise)),
         ):
             aggregates.append((F.coalesce(total, F.lit(0)) / 1000).alias(name))
+    for dimension in PROGRAM_PAIRS:
+        excess = _of(dimension, "excess_mbit")
+        for aggregate, total in (("sum", F.sum(excess)), ("max", F.max(excess))):
+            name = f"{dimension}_excess_surprise_{aggregate}"
+            aggregates.append((F.coalesce(total, F.lit(0)) / 1000).alias(name))
     rare_peers = _of("peer_address", F.col("surprise_mbit") > FEW_PEERS_MBIT)
     beacon = beacon_regularity(F.col("gap_counts"), F.col("hour_counts"))
     measures = own.where(F.col("dimension") == "peer_address").select(
         *KEY, "dimension", "value", "bytes_out", beacon.alias("regularity")
     )
     grouped = (
-        seen.join(measures, [*KEY, "dimension", "value"], how="left")
+        seen.transform(_add_excess)
+        .join(measures, [*KEY, "dimension", "value"], how="left")
         .groupBy(*KEY)
         .agg(
             *aggregates,
@@ -243,6 +255,25 @@ def _aggregate_novelty(seen: DataFrame, own: DataFrame) -> DataFrame:
         )
     }
     return grouped.withColumns(without_past).drop("has_past")
+
+
+def _add_excess(seen: DataFrame) -> DataFrame:
+    """Add ``excess_mbit``: how far the surprise of a pair exceeds that of its program."""
+    programs = seen.where(F.col("dimension") == "program").select(
+        *KEY,
+        escaped(F.col("value")).alias("pair_program"),
+        F.col("surprise_mbit").alias("program_mbit"),
+    )
+    is_pair = F.col("dimension").isin(*PROGRAM_PAIRS)
+    program = F.when(is_pair, program_of_pair(F.col("dimension"), F.col("value")))
+    known = F.coalesce(F.col("program_mbit"), F.lit(0).cast("long"))
+    excess = F.greatest(F.col("surprise_mbit") - known, F.lit(0).cast("long"))
+    return (
+        seen.withColumn("pair_program", program)
+        .join(programs, [*KEY, "pair_program"], how="left")
+        .withColumn("excess_mbit", F.when(is_pair, excess))
+        .drop("pair_program", "program_mbit")
+    )
 
 
 def compare_with_past(

@@ -99,10 +99,20 @@ def joined(left: Column, right: Column) -> Column:
 
     Doubling the separator would not do: ``a>`` with ``b`` and ``a`` with ``>b`` look the same.
     """
-    return F.concat(_escaped(left), F.lit(_SEPARATOR), _escaped(right))
+    return F.concat(escaped(left), F.lit(_SEPARATOR), escaped(right))
 
 
-def _escaped(text: Column) -> Column:
+def program_of_pair(dimension: Column, value: Column) -> Column:
+    """The program of a joined pair, as :func:`joined` escapes it: the child, or who talks."""
+    part = r"((?:\\.|[^\\>])*)"
+    child = F.regexp_extract(value, f">{part}$", 1)
+    return F.when(dimension == "parent_child", child).otherwise(
+        F.regexp_extract(value, f"^{part}>", 1)
+    )
+
+
+def escaped(text: Column) -> Column:
+    """A part of a pair, so that no two pairs are joined to one value."""
     for special in (_ESCAPE, _SEPARATOR):
         text = F.replace(text, F.lit(special), F.lit(_ESCAPE + special))
     return text
