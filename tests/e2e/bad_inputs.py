@@ -57,8 +57,10 @@ def main(words: list[str]) -> int:
                 wrong += 1
                 print_row(case.what, "NOT AS DECLARED", shortened(str(error)), "")
             else:
-                code = str(found.exit_code)
-                print_row(case.what, found.where, shortened(found.text.replace(name, "")), code)
+                is_said = case.column in ("", "reason")
+                text = found.text if is_said else f"{case.column} {found.text}"
+                shown = shortened(text.replace(name, ""))
+                print_row(case.what, found.where, shown, str(found.exit_code))
         spark.stop()
     print(f"{len(cases)} cases, {wrong} not as declared")
     return 1 if wrong else 0

@@ -25,7 +25,7 @@ from unittest import mock
 
 import yaml
 from pyspark.sql import SparkSession
-from tests.support.confined import FULL_DISK, full_disk, without_rights
+from tests.support.confined import confined, write_closed
 from tests.support.equality import differences
 from tests.support.nights import QUICK
 
@@ -371,7 +371,9 @@ MESSAGE_CASES = (
     Case(
         "empty day in a range", "published", run="nights", where="nights", column="state",
     ),
-    Case(f"disk full ({FULL_DISK})", "No space left|too large", "full", exit_code=4),
+    Case(
+        "disk full", "^shoal: (No space left on device|File too large): make", "full", exit_code=4
+    ),
     Case("disk with room again", "published", "room", where="nights", column="state"),
 )  # fmt: skip
 
@@ -421,6 +423,8 @@ class BadInputs:
         """
         ran: Ran = getattr(self, case.run)
         assert ran.exit_code == case.exit_code, f"exit {ran.exit_code}\n" + "\n".join(ran.said)
+        is_told = any(line.startswith("shoal: ") for line in ran.said)
+        assert is_told == (case.exit_code != 0), ran.said
         if isinstance(case, FileCase):
             self._check_file(case, ran)
         if isinstance(case, EntityCase):
@@ -501,9 +505,7 @@ class BadInputs:
             folder.mkdir(parents=True)
         for case in FILE_CASES:
             case.write(logs / case.name)
-        for name, records in GOOD.items():
-            make, header = MAKERS[name]
-            text(*header, *(make(record) for record in records))(logs / name)
+        _write_good(logs)
         return self._shoal("ingest", "--conf", str(self._conf("files")), "--date", str(DAY))
 
     @cached_property
@@ -543,45 +545,55 @@ class BadInputs:
     @cached_property
     def printed(self) -> Ran:
         """The list with an entity on it whose name would turn the terminal red."""
-        ran = self._shoal(
-            "outliers", "--conf", str(self._conf_after("nights")), "--type", "infinite"
-        )
+        ran = self._shoal("outliers", "--conf", str(self._conf_after("nights")), "--type", "odd")
         assert not any("\x1b" in line or "\x07" in line for line in ran.said)
         return ran
 
     @cached_property
+    def _confined(self) -> tuple[Ran, Ran, Ran]:
+        folder = self._folder / "rights"
+        closed = write_closed(folder, self._warehouse("rights"), event)
+        conf, before, after = self._conf("disk"), self._folder / "before", self._folder / "after"
+        shutil.copytree(self._empty, before)
+        _write_good(self._folder / "disk")
+        whole = self._shoal("nightly", "--conf", str(conf), "--date", str(DAY))
+        assert whole.exit_code == 0, whole.said
+        for path in closed:
+            path.chmod(0)
+        try:
+            ran = confined(
+                self._folder, rights=folder / "rights.yaml", conf=conf, fresh=before, after=after,
+                day=DAY,
+            )  # fmt: skip
+        finally:
+            for path in closed:
+                path.chmod(0o700)
+        assert differences(whole.warehouse, after) == []
+        places = (self._warehouse("rights"), after, after)
+        ended = (ran.rights, ran.full, ran.room)
+        rights, full, room = (
+            Ran(code, _messages(said), place)
+            for (code, said), place in zip(ended, places, strict=True)
+        )
+        return rights, full, room
+
+    @cached_property
     def rights(self) -> Ran:
         """Folders and files that may not be read, beside some that may."""
-        warehouse = self._warehouse("rights")
-        code, said = without_rights(self._folder / "rights", warehouse, event)
-        ran = Ran(code, _messages(said), warehouse)
+        ran = self._confined[0]
         programs = Counter(row["process_name"] for row in self._read(ran, "events_process"))
         assert programs == Counter(["beside.exe", "above.exe", "open.exe"]), ran.said
         return ran
 
     @cached_property
-    def _full(self) -> tuple[Ran, Ran]:
-        base = self._warehouse("disk")
-        conf = self._conf("disk")
-        whole = self._shoal("nightly", "--conf", str(conf), "--date", str(DAY))
-        assert whole.exit_code == 0, whole.said
-        fresh = Path(shutil.copytree(self._empty, self._folder / "disk-before"))
-        first, second = full_disk(conf, fresh, self._folder / "disk-after", DAY)
-        after = self._folder / "disk-after"
-        assert differences(base, after) == []
-        return Ran(first[0], _messages(first[1]), after), Ran(
-            second[0], _messages(second[1]), after
-        )
-
-    @cached_property
     def full(self) -> Ran:
         """A night on a disk that fills up."""
-        return self._full[0]
+        return self._confined[1]
 
     @cached_property
     def room(self) -> Ran:
         """The same command once there is room; its tables equal those of an undisturbed night."""
-        return self._full[1]
+        return self._confined[2]
 
     @cached_property
     def unknown_key(self) -> Ran:
@@ -695,10 +707,18 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "disk": {
         "entities": ["host"],
         "sources": [
-            {"name": "windows", "kind": "windows_json", "paths": ["FOLDER/logs/good.json"]},
+            {"name": "windows", "kind": "windows_json", "paths": ["FOLDER/disk/good.json"]},
         ],
     },
 }  # fmt: skip
+
+
+def _write_good(folder: Path) -> None:
+    """Write the good files."""
+    for name, records in GOOD.items():
+        make, header = MAKERS[name]
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        text(*header, *(make(record) for record in records))(folder / name)
 
 
 def _write_odd_days(folder: Path) -> None:

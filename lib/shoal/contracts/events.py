@@ -172,7 +172,7 @@ INGEST_FILES = Table(
         Column("source_name", STRING, "name of the configured source"),
         Column("source_file", STRING, "path of the file"),
         Column("size_bytes", LONG, "size on disk"),
-        Column("modified_ts", TIMESTAMP, "time of last change on disk"),
+        Column("modified_ts", TIMESTAMP, "time of last change on disk; null for an empty file"),
         Column("content_hash", STRING, "hash of the file's records, whatever their order"),
         Column(
             "event_days",
@@ -195,8 +195,9 @@ INGEST_FILES = Table(
         Column(
             "status",
             STRING,
-            "read; reading while its ingest has not finished; changed if it changed meanwhile "
-            "(its new version is another file); unreadable",
+            "read (a compressed log that ends too early: up to there); reading while its ingest "
+            "has not finished; changed if it changed meanwhile (its new version is another file); "
+            "unreadable",
         ),
         Column("ingest_ts", TIMESTAMP, "when it was read (UTC)", is_volatile=True),
     ),

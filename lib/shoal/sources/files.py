@@ -32,7 +32,7 @@ READ_OPTIONS = {
 LINES_SCHEMA = "source_name string, source_file string, file_id string, value string"
 _GLOB = re.compile(r"([\\{}\[\]*?])")
 _DENIED = re.compile(
-    r"Access(?:Denied|Control)Exception: (?:Permission denied[^\n]*?inode=\"?)?([^\n:\"]+)"
+    r"Access(?:Denied|Control)Exception: (?:Permission denied[^\n]*?inode=\"?)?((?:\w+://)?[^\n:\"]+)"
 )
 _FAILED_READ = re.compile(
     r"\[(FAILED_READ_FILE|PATH_NOT_FOUND)[.\w]*\] .*?(?:reading file|does not exist:) (\S+?)\.?\s"
