@@ -204,7 +204,7 @@ def _each_day(
     """
 
     def work(context: "Context") -> None:
-        from shoal.pipelines.plan import days_with_data
+        from shoal.pipelines.inputs import days_with_data
         from shoal.pipelines.span import span_of_night
 
         days = [dates.start]

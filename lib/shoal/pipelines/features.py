@@ -1,7 +1,9 @@
 """Events of some nights → ``entity_activity`` and ``entity_features``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -11,10 +13,13 @@ from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_LABELS
 from shoal.contracts.events import EVENT_TABLES
 from shoal.features.activity import SiteHours, aggregate_activity
 from shoal.features.daily import aggregate_features
+from shoal.features.novelty import aggregate_novelty, compare_with_past, value_days
 from shoal.features.slices import add_slice
 from shoal.pipelines.context import Context
 from shoal.pipelines.span import Span, begin_writing, count_entities
+from shoal.spark.days import Windows
 from shoal.spark.nights import read_published
+from shoal.spark.session import persisted
 from shoal.spark.tables import Warehouse
 
 _EVENT_KINDS = ("process", "network", "auth", "file")
@@ -53,7 +58,7 @@ def _write_features(context: Context, span: Span) -> None:
     novelty_days = settings.features.novelty_days
     looked_back_on = [*span.past(novelty_days), *span.nights]
     activity = read_published(warehouse, ENTITY_ACTIVITY, looked_back_on)
-    built_in = aggregate_features(
+    with aggregated(
         activity,
         _with_slices(context, activity, span),
         days=span.days,
@@ -61,11 +66,41 @@ def _write_features(context: Context, span: Span) -> None:
         novelty_days=novelty_days,
         rare_share=settings.features.rare_share,
         profile_terms=settings.features.profile_terms,
-    ).withColumn("feature_set", F.lit("builtin"))
-    frame = built_in
-    if settings.feature_entity_types:
-        frame = built_in.unionByName(_ready_rows(warehouse, span), allowMissingColumns=True)
-    warehouse.replace_days(_conformed(frame, span), ENTITY_FEATURES, span.days)
+    ) as built_in:
+        frame = built_in.withColumn("feature_set", F.lit("builtin"))
+        if settings.feature_entity_types:
+            frame = frame.unionByName(_ready_rows(warehouse, span), allowMissingColumns=True)
+        warehouse.replace_days(_conformed(frame, span), ENTITY_FEATURES, span.days)
+
+
+@contextmanager
+def aggregated(
+    activity: DataFrame,
+    peers: DataFrame,
+    *,
+    days: Sequence[date],
+    past_days: Sequence[date],
+    novelty_days: int,
+    rare_share: float,
+    profile_terms: int,
+) -> Iterator[DataFrame]:
+    """Features of some days, as `aggregate_features` yields; what is read twice is kept meanwhile.
+
+    Parameters
+    ----------
+    activity : the days and those they look back on, grain entity × day × dimension × value
+    peers : the ``slice`` of every entity of ``activity``
+    past_days : days of ``activity`` that may be looked back on
+    novelty_days : a day looks back on those of the ``novelty_days`` before it
+    """
+    windows = Windows.of(days, past_days, novelty_days)
+    own = activity.where(F.col("event_date").isin(list(days)))
+    with (
+        persisted(value_days(activity, peers, windows)) as values,
+        persisted(compare_with_past(values, windows, rare_share=rare_share)) as seen,
+    ):
+        novelty = aggregate_novelty(seen, own)
+        yield aggregate_features(own, novelty, peers, profile_terms=profile_terms)
 
 
 def _with_slices(context: Context, activity: DataFrame, span: Span) -> DataFrame:

@@ -25,7 +25,8 @@ from shoal.pipelines.drift import drift
 from shoal.pipelines.features import build_features
 from shoal.pipelines.fit import fit, fit_due, promote
 from shoal.pipelines.ingest import ingest
-from shoal.pipelines.plan import NightPlan, days_with_data, faults_of_inputs, plan_nights
+from shoal.pipelines.inputs import days_with_data
+from shoal.pipelines.plan import NightPlan, faults_of_inputs, plan_nights
 from shoal.pipelines.score import score
 from shoal.pipelines.span import SPAN_NIGHTS, Span, first_span
 from shoal.sources.records import DayWindow

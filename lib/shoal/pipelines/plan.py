@@ -11,10 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from pyspark.sql import functions as F
-
 from shoal.config import Settings, config_hash
-from shoal.contracts import ENTITY_LABELS, INGEST_FILES
 from shoal.errors import DataError
 from shoal.models.registry import (
     ServingModel,
@@ -23,27 +20,11 @@ from shoal.models.registry import (
     model_version,
     newest_attempts,
     next_sequence,
-    read_changes,
     serving_models,
 )
 from shoal.pipelines.context import Context
-from shoal.spark.nights import Night, read_nights
-from shoal.spark.tables import Warehouse
-
-
-@dataclass(frozen=True)
-class DayFile:
-    """A raw file with events of a day.
-
-    Attributes
-    ----------
-    kinds : of its events, all its days together
-    """
-
-    content_hash: str
-    file_id: str
-    quarantined_count: int
-    kinds: tuple[str, ...]
+from shoal.pipelines.inputs import DayFile, Inputs, labels_hash, read_inputs
+from shoal.spark.nights import Night
 
 
 @dataclass(frozen=True)
@@ -106,21 +87,6 @@ class NightPlan:
         return [night for night in self.earlier if night.event_date >= since]
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    """What the tables hold for some nights, each table read once.
-
-    Attributes
-    ----------
-    labels : (first night, sum of hashes, number) of the labels by the night they hold from
-    """
-
-    files: dict[date, list[DayFile]]
-    nights: dict[date, Night]
-    labels: list[tuple[date | None, int, int]]
-    changes: list[StatusChange]
-
-
 def plan_night(context: Context, event_date: date) -> NightPlan:
     """Plan a night from the tables.
 
@@ -148,7 +114,7 @@ def plan_nights(context: Context, days: Sequence[date]) -> list[NightPlan]:
     back = timedelta(days=_days_back(settings))
     # Those looked back on look back themselves: see `NightPlan.reference_nights`.
     since = min(days) - back - timedelta(days=settings.features.novelty_days)
-    inputs = _read_inputs(context.warehouse, days, since=since)
+    inputs = read_inputs(context.warehouse, days, since=since)
     meaning = config_hash(settings)
     plans = []
     for day in sorted(days):
@@ -162,7 +128,7 @@ def plan_nights(context: Context, days: Sequence[date]) -> list[NightPlan]:
     return plans
 
 
-def _plan_one(settings: Settings, meaning: str, day: date, inputs: _Inputs) -> NightPlan:
+def _plan_one(settings: Settings, meaning: str, day: date, inputs: Inputs) -> NightPlan:
     files = inputs.files.get(day)
     if not files:
         raise DataError(
@@ -178,7 +144,7 @@ def _plan_one(settings: Settings, meaning: str, day: date, inputs: _Inputs) -> N
     versions = {kind: model.model_version for kind, model in in_force.items()} | due_versions
     contents = sorted({file.content_hash for file in files})
     run_ids = [night.run_id for night in earlier]
-    labels = _labels_hash(inputs, day)
+    labels = labels_hash(inputs, day)
     input_hash = _hash([contents, run_ids, labels])
     identity = [day.isoformat(), meaning, input_hash, sorted(versions.items())]
     known = {change.model_version for change in inputs.changes}
@@ -199,23 +165,10 @@ def _plan_one(settings: Settings, meaning: str, day: date, inputs: _Inputs) -> N
     )
 
 
-def _past_counts(settings: Settings, days: Sequence[date], inputs: _Inputs) -> dict[date, int]:
+def _past_counts(settings: Settings, days: Sequence[date], inputs: Inputs) -> dict[date, int]:
     published = [at for at, night in inputs.nights.items() if night.state == "published"]
     longest = settings.features.novelty_days
     return {day: sum(0 < (day - at).days <= longest for at in published) for day in days}
-
-
-def days_with_data(warehouse: Warehouse, start: date, end: date) -> list[date]:
-    """UTC days from ``start`` to ``end`` that any raw file has events of, in order."""
-    day = F.explode("event_days").alias("day")
-    rows = (
-        warehouse.read(INGEST_FILES)
-        .select(day)
-        .where(F.col("day").between(F.lit(start), F.lit(end)))
-        .distinct()
-        .collect()
-    )
-    return sorted(row[0] for row in rows)
 
 
 def faults_of_inputs(plan: NightPlan) -> list[str]:
@@ -235,39 +188,6 @@ def faults_of_inputs(plan: NightPlan) -> list[str]:
 def _days_back(settings: Settings) -> int:
     """Days that any step looks back on."""
     return max(settings.features.novelty_days, settings.fit.window_days, settings.score.self_days)
-
-
-def _read_inputs(warehouse: Warehouse, days: Sequence[date], *, since: date) -> _Inputs:
-    last = max(days)
-    return _Inputs(
-        files=_files_by_day(warehouse, days),
-        nights={night.event_date: night for night in read_nights(warehouse, since, last)},
-        labels=_labels_by_start(warehouse, last),
-        changes=read_changes(warehouse),
-    )
-
-
-def _files_by_day(warehouse: Warehouse, days: Sequence[date]) -> dict[date, list[DayFile]]:
-    """Files with events of each day, those changed last at the end.
-
-    A file that was touched, renamed or copied has the same content: it changes no night's identity.
-    """
-    day = F.explode("event_days").alias("day")
-    names = ["modified_ts", "source_file", "file_id", "content_hash", "quarantined_count"]
-    rows = (
-        warehouse.read(INGEST_FILES)
-        .where(F.col("status") == "read")
-        .select(day, *names, F.map_keys("events_by_table").alias("kinds"))
-        .where(F.col("day").isin(list(days)))
-        .collect()
-    )
-    found: dict[date, list[DayFile]] = {}
-    for row in sorted(rows, key=lambda row: tuple(row[name] for name in names[:3])):
-        file = DayFile(
-            row["content_hash"], row["file_id"], row["quarantined_count"], tuple(row["kinds"])
-        )
-        found.setdefault(row["day"], []).append(file)
-    return found
 
 
 def _due_changes(
@@ -314,26 +234,6 @@ def _is_due(settings: Settings, day: date, n_nights: int, last: StatusChange | N
         return True
     is_old = (day - last.effective_date).days >= settings.fit.every_days
     return is_old or (last.training_nights is not None and n_nights >= 2 * last.training_nights)
-
-
-def _labels_by_start(warehouse: Warehouse, until: date) -> list[tuple[date | None, int, int]]:
-    """Sum of hashes and number of the labels that hold from each night on, whatever their order."""
-    start = F.col("effective_date")
-    row_hash = F.xxhash64("entity_type", "entity_id", "label", "value").cast("decimal(38,0)")
-    rows = (
-        warehouse.read(ENTITY_LABELS)
-        .where(start.isNull() | (start <= F.lit(until)))
-        .groupBy(start)
-        .agg(F.sum(row_hash), F.count(F.lit(1)))
-        .collect()
-    )
-    return [(row[0], int(row[1]), int(row[2])) for row in rows]
-
-
-def _labels_hash(inputs: _Inputs, day: date) -> str:
-    """Hash of the labels in force."""
-    own = [(total, n) for start, total, n in inputs.labels if start is None or start <= day]
-    return f"{sum(t for t, _ in own)}/{sum(n for _, n in own)}" if own else "none"
 
 
 def _hash(value: object) -> str:

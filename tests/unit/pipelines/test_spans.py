@@ -12,7 +12,8 @@ from tests.support.nights import settings_for
 from shoal.errors import DataError, TryAgainError
 from shoal.models.registry import StatusChange
 from shoal.pipelines import nightly, plan
-from shoal.pipelines.plan import DayFile, NightPlan, plan_nights
+from shoal.pipelines.inputs import DayFile, Inputs
+from shoal.pipelines.plan import NightPlan, plan_nights
 from shoal.pipelines.span import SPAN_NIGHTS, Outcome, Span, first_span
 from shoal.spark.nights import Night
 
@@ -34,14 +35,14 @@ class Tables:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **fit: int) -> None:
         self.changes: list[StatusChange] = []
         self.nights: dict[date, Night] = {}
-        monkeypatch.setattr(plan, "_read_inputs", self.read)
+        monkeypatch.setattr(plan, "read_inputs", self.read)
         monkeypatch.setattr(plan, "config_hash", lambda _: "meaning")
         settings = settings_for("unused", entities=["host"], fit=fit)  # type: ignore[arg-type]
         self.context: Any = SimpleNamespace(settings=settings, warehouse=None, faults=[])
 
     def read(self, _: Any, days: Sequence[date], *, since: date) -> Any:
         files = {day: [DayFile(f"content {day}", f"file {day}", 0, ("process",))] for day in days}
-        return plan._Inputs(files, dict(self.nights), [], list(self.changes))
+        return Inputs(files, dict(self.nights), [], list(self.changes))
 
     def plans(self, *numbers: int) -> list[NightPlan]:
         return plan_nights(self.context, days_of(*numbers))

@@ -1,0 +1,220 @@
+"""What is new for an entity, and how few of its peers show it, all from ``entity_activity``."""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from shoal.contracts.features import NOVEL_DIMENSIONS, PROGRAM_PAIRS, SURPRISE_DIMENSIONS
+from shoal.features.activity import bounded_sum
+from shoal.features.daily import ENTITY, KEY, beacon_regularity, of_dimension
+from shoal.features.dimensions import escaped, program_of_pair
+from shoal.spark.days import Windows
+
+PAIR = [*ENTITY, "dimension", "value"]
+SURPRISE_SHRINKAGE = 10
+"""Entities of all by whom a slice's share of a value is smoothed: one of four is not a quarter."""
+FEW_PEERS_MBIT = 3322
+"""Surprise of a value that a tenth of the peers show; of more, few do."""
+_VALUE = ["entity_type", "dimension", "value"]
+_SHARED = ("entities_sharing", "population", "slice_sharing", "slice_population")
+
+
+def aggregate_novelty(seen: DataFrame, own: DataFrame) -> DataFrame:
+    """Count and weigh each entity's values that are new for it, or that few peers show, by day.
+
+    Surprise is summed in whole millibits, so that no sum depends on the order of rows.
+
+    Parameters
+    ----------
+    seen : as :func:`compare_with_past` yields; read more than once, so better kept
+    own : activity of the days
+    """
+    aggregates = [F.max("has_past").alias("has_past")]
+    for dimension in NOVEL_DIMENSIONS:
+        is_dimension = F.col("dimension") == dimension
+        is_new = is_dimension & F.col("is_new")
+        aggregates.append(F.count_if(is_new).alias(f"new_{dimension}_count"))
+        is_rare = is_dimension & F.col("is_rare")
+        aggregates.append(F.count_if(is_rare).alias(f"rare_{dimension}_count"))
+    for dimension in SURPRISE_DIMENSIONS:
+        surprise = of_dimension(dimension, "surprise_mbit")
+        new_surprise = F.when(F.col("is_new"), surprise)
+        for name, total in (
+            (f"{dimension}_surprise_sum", F.sum(surprise)),
+            (f"{dimension}_surprise_max", F.max(surprise)),
+            (f"new_{dimension}_surprise_sum", F.sum(new_surprise)),
+        ):
+            aggregates.append((F.coalesce(total, F.lit(0)) / 1000).alias(name))
+    for dimension in PROGRAM_PAIRS:
+        excess = of_dimension(dimension, "excess_mbit")
+        for aggregate, total in (("sum", F.sum(excess)), ("max", F.max(excess))):
+            name = f"{dimension}_excess_surprise_{aggregate}"
+            aggregates.append((F.coalesce(total, F.lit(0)) / 1000).alias(name))
+    rare_peers = of_dimension("peer_address", F.col("surprise_mbit") > FEW_PEERS_MBIT)
+    beacon = beacon_regularity(F.col("gap_counts"), F.col("hour_counts"))
+    measures = own.where(F.col("dimension") == "peer_address").select(
+        *KEY, "dimension", "value", "bytes_out", beacon.alias("regularity")
+    )
+    grouped = (
+        seen.transform(_add_excess)
+        .join(measures, [*KEY, "dimension", "value"], how="left")
+        .groupBy(*KEY)
+        .agg(
+            *aggregates,
+            F.coalesce(bounded_sum(F.when(rare_peers, F.col("bytes_out"))), F.lit(0)).alias(
+                "rare_peer_bytes_out_sum"
+            ),
+            F.coalesce(F.max(F.when(rare_peers, F.col("regularity"))), F.lit(0.0)).alias(
+                "rare_peer_beacon_regularity_max"
+            ),
+        )
+    )
+    without_past = {
+        name: F.when(F.col("has_past"), F.col(name))
+        for name in (
+            *(f"new_{dimension}_count" for dimension in NOVEL_DIMENSIONS),
+            *(f"new_{dimension}_surprise_sum" for dimension in SURPRISE_DIMENSIONS),
+        )
+    }
+    return grouped.withColumns(without_past).drop("has_past")
+
+
+def _add_excess(seen: DataFrame) -> DataFrame:
+    """Add ``excess_mbit``: how far the surprise of a pair exceeds that of its program."""
+    programs = seen.where(F.col("dimension") == "program").select(
+        *KEY,
+        escaped(F.col("value")).alias("pair_program"),
+        F.col("surprise_mbit").alias("program_mbit"),
+    )
+    is_pair = F.col("dimension").isin(*PROGRAM_PAIRS)
+    program = F.when(is_pair, program_of_pair(F.col("dimension"), F.col("value")))
+    known = F.coalesce(F.col("program_mbit"), F.lit(0).cast("long"))
+    excess = F.greatest(F.col("surprise_mbit") - known, F.lit(0).cast("long"))
+    return (
+        seen.withColumn("pair_program", program)
+        .join(programs, [*KEY, "pair_program"], how="left")
+        .withColumn("excess_mbit", F.when(is_pair, excess))
+        .drop("pair_program", "program_mbit")
+    )
+
+
+def value_days(activity: DataFrame, peers: DataFrame, windows: Windows) -> DataFrame:
+    """The days that each entity showed each value on, grain entity × dimension × value.
+
+    Parameters
+    ----------
+    activity : the days and those they look back on, grain entity × day × dimension × value
+    peers : the ``slice`` of every entity of ``activity``
+    """
+    return (
+        activity.where(F.col("dimension").isin(*SURPRISE_DIMENSIONS, "total"))
+        .groupBy(*PAIR)
+        .agg(*windows.seen())
+        .join(peers, ENTITY, how="inner")
+    )
+
+
+def compare_with_past(values: DataFrame, windows: Windows, *, rare_share: float) -> DataFrame:
+    """Hold each day's values against the window before it.
+
+    All days are compared in one pass: a value is grouped once with the days it was seen on, and
+    counted among its peers once for every day.
+
+    Parameters
+    ----------
+    values : as :func:`value_days` yields; read more than once, so better kept
+    rare_share : a value is rare if at most this share of entities, or one, shows it
+
+    Returns
+    -------
+    entity × day × dimension × value (of the dimensions compared, and ``total``) with
+    ``entities_sharing`` (of the type, in the window or the day), ``population``, ``has_past``,
+    ``is_new`` (false without a past), ``is_rare`` and ``surprise_mbit``: −log2, in thousandths of
+    a bit, of the share of its slice that shows the value, smoothed by the share of all entities.
+    """
+    totals = values.where(F.col("dimension") == "total")
+    had_past = totals.select(
+        *ENTITY, F.array(*(windows.in_past(day) for day, _ in windows.days)).alias("past_by_day")
+    )
+    place = F.col("seen.place")
+    return (
+        values.select(*PAIR, "slice", F.explode(_days_seen(windows)).alias("seen"))
+        .join(_sharing(values, windows), [*_VALUE, "slice"], how="inner")
+        .join(F.broadcast(_population(totals, windows)), ["entity_type", "slice"], how="inner")
+        .join(had_past, ENTITY, how="inner")
+        .select(
+            F.col("seen.event_date").alias("event_date"),
+            *PAIR,
+            F.col("seen.in_past").alias("in_past"),
+            *(F.get(f"{name}_by_day", place).alias(name) for name in (*_SHARED, "past")),
+        )
+        .withColumnRenamed("past", "has_past")
+        .withColumn("is_new", F.col("has_past") & ~F.col("in_past"))
+        .withColumn("is_rare", _is_few(rare_share))
+        .withColumn("surprise_mbit", _surprise_mbit())
+        .drop("in_past", "slice_sharing", "slice_population")
+    )
+
+
+def _sharing(values: DataFrame, windows: Windows) -> DataFrame:
+    """Entities that show a value in a day's window or on the day: of each slice, and of all."""
+    in_slice = values.groupBy(*_VALUE, "slice").agg(
+        _entities_by_day(windows).alias("slice_sharing_by_day")
+    )
+    return _with_whole(in_slice, windows, _VALUE, "slice_sharing_by_day", "entities_sharing_by_day")
+
+
+def _population(totals: DataFrame, windows: Windows) -> DataFrame:
+    """Entities of each slice, and of all of the type, by day."""
+    in_slice = totals.groupBy("entity_type", "slice").agg(
+        _entities_by_day(windows).alias("slice_population_by_day")
+    )
+    return _with_whole(
+        in_slice, windows, ["entity_type"], "slice_population_by_day", "population_by_day"
+    )
+
+
+def _entities_by_day(windows: Windows) -> Column:
+    return F.array(
+        *(
+            F.count_if(windows.in_day(day) | windows.in_past(day)).cast("long")
+            for day, _ in windows.days
+        )
+    )
+
+
+def _with_whole(
+    in_slice: DataFrame, windows: Windows, keys: list[str], part: str, whole: str
+) -> DataFrame:
+    """Add the sum over all slices of a count by day."""
+    sums = F.array(*(F.sum(F.get(part, F.lit(n))) for n in range(len(windows.days))))
+    return in_slice.join(in_slice.groupBy(*keys).agg(sums.alias(whole)), keys, how="inner")
+
+
+def _is_few(rare_share: float) -> Column:
+    return F.col("entities_sharing") <= F.greatest(
+        F.lit(1.0), F.lit(rare_share) * F.col("population")
+    )
+
+
+def _surprise_mbit() -> Column:
+    share_of_all = F.col("entities_sharing") / F.col("population")
+    share = (F.col("slice_sharing") + SURPRISE_SHRINKAGE * share_of_all) / (
+        F.col("slice_population") + SURPRISE_SHRINKAGE
+    )
+    return F.round(-1000 * F.log2(share)).cast("long")
+
+
+def _days_seen(windows: Windows) -> Column:
+    """The days that a value was seen on, each with its place in order and whether also before."""
+    days = [
+        F.when(
+            windows.in_day(day),
+            F.struct(
+                F.lit(place).alias("place"),
+                F.lit(day).alias("event_date"),
+                windows.in_past(day).alias("in_past"),
+            ),
+        )
+        for place, (day, _) in enumerate(windows.days)
+    ]
+    return F.filter(F.array(*days), lambda day: day.isNotNull())

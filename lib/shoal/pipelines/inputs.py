@@ -1,0 +1,109 @@
+"""What the tables hold for some nights, each table read once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import functions as F
+
+from shoal.contracts import ENTITY_LABELS, INGEST_FILES
+from shoal.models.registry import StatusChange, read_changes
+from shoal.spark.nights import Night, read_nights
+from shoal.spark.tables import Warehouse
+
+
+@dataclass(frozen=True)
+class DayFile:
+    """A raw file with events of a day.
+
+    Attributes
+    ----------
+    kinds : of its events, all its days together
+    """
+
+    content_hash: str
+    file_id: str
+    quarantined_count: int
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the tables hold for some nights, each table read once.
+
+    Attributes
+    ----------
+    labels : (first night, sum of hashes, number) of the labels by the night they hold from
+    """
+
+    files: dict[date, list[DayFile]]
+    nights: dict[date, Night]
+    labels: list[tuple[date | None, int, int]]
+    changes: list[StatusChange]
+
+
+def days_with_data(warehouse: Warehouse, start: date, end: date) -> list[date]:
+    """UTC days from ``start`` to ``end`` that any raw file has events of, in order."""
+    day = F.explode("event_days").alias("day")
+    rows = (
+        warehouse.read(INGEST_FILES)
+        .select(day)
+        .where(F.col("day").between(F.lit(start), F.lit(end)))
+        .distinct()
+        .collect()
+    )
+    return sorted(row[0] for row in rows)
+
+
+def read_inputs(warehouse: Warehouse, days: Sequence[date], *, since: date) -> Inputs:
+    """Read what nights stand on: those of ``days``, and nights from ``since`` on behind them."""
+    last = max(days)
+    return Inputs(
+        files=_files_by_day(warehouse, days),
+        nights={night.event_date: night for night in read_nights(warehouse, since, last)},
+        labels=_labels_by_start(warehouse, last),
+        changes=read_changes(warehouse),
+    )
+
+
+def _files_by_day(warehouse: Warehouse, days: Sequence[date]) -> dict[date, list[DayFile]]:
+    """Files with events of each day, those changed last at the end.
+
+    A file that was touched, renamed or copied has the same content: it changes no night's identity.
+    """
+    day = F.explode("event_days").alias("day")
+    names = ["modified_ts", "source_file", "file_id", "content_hash", "quarantined_count"]
+    rows = (
+        warehouse.read(INGEST_FILES)
+        .where(F.col("status") == "read")
+        .select(day, *names, F.map_keys("events_by_table").alias("kinds"))
+        .where(F.col("day").isin(list(days)))
+        .collect()
+    )
+    found: dict[date, list[DayFile]] = {}
+    for row in sorted(rows, key=lambda row: tuple(row[name] for name in names[:3])):
+        file = DayFile(
+            row["content_hash"], row["file_id"], row["quarantined_count"], tuple(row["kinds"])
+        )
+        found.setdefault(row["day"], []).append(file)
+    return found
+
+
+def _labels_by_start(warehouse: Warehouse, until: date) -> list[tuple[date | None, int, int]]:
+    """Sum of hashes and number of the labels that hold from each night on, whatever their order."""
+    start = F.col("effective_date")
+    row_hash = F.xxhash64("entity_type", "entity_id", "label", "value").cast("decimal(38,0)")
+    rows = (
+        warehouse.read(ENTITY_LABELS)
+        .where(start.isNull() | (start <= F.lit(until)))
+        .groupBy(start)
+        .agg(F.sum(row_hash), F.count(F.lit(1)))
+        .collect()
+    )
+    return [(row[0], int(row[1]), int(row[2])) for row in rows]
+
+
+def labels_hash(inputs: Inputs, day: date) -> str:
+    """Hash of the labels in force."""
+    own = [(total, n) for start, total, n in inputs.labels if start is None or start <= day]
+    return f"{sum(t for t, _ in own)}/{sum(n for _, n in own)}" if own else "none"
