@@ -222,7 +222,7 @@ def test_a_touched_file_does_not_change_a_nights_identity(warehouse: Warehouse, 
     assert ingest(context_for(warehouse, logs)) == 1
     after = plan_night(context_for(warehouse, logs), DAY)
     assert after.run_id == before.run_id
-    assert len(after.file_ids) == 2
+    assert len(after.files) == 2
     assert sum(programs(warehouse).values()) == 2
     write(logs / "b.json", [line(1), line(2), line(3)])
     ingest(context_for(warehouse, logs))

@@ -73,9 +73,8 @@ def aggregate_activity(
     by_value = explode_dimensions(explode_entities(_merge(united, _ALIKE), entity_types))
     connections = united.where(F.col("kind") == "network")
     by_peer = _peers_with_gaps(explode_entities(connections, entity_types))
-    slots = [*_KEYS, "hour", "gap_bin", *_MEASURES]
-    without_gap = by_value.withColumn("gap_bin", F.lit(None).cast("int"))
-    return _aggregate(without_gap.select(*slots).unionByName(by_peer.select(*slots)))
+    # Apart: most rows have no gap, and summing 32 bins of nothing for them costs a third more.
+    return _aggregate(by_value).unionByName(_aggregate(by_peer, gap_bins=GAP_BINS))
 
 
 def _add_measures(events: DataFrame, kind: str, sites: Sequence[SiteHours]) -> DataFrame:
@@ -176,25 +175,21 @@ def bounded_sum(sizes: Column) -> Column:
     return F.least(F.try_sum(sizes), F.lit(LARGEST_SUM))
 
 
-def _aggregate(rows: DataFrame) -> DataFrame:
-    """Aggregate rows by key, hour and bin of the gap to one row a key, with both histograms."""
+def _aggregate(rows: DataFrame, *, gap_bins: int = 0) -> DataFrame:
+    """Aggregate rows by key and hour to one row a key, with a histogram of hours, and of gaps."""
 
     def histogram(slot_column: str, slots: int) -> list[Column]:
         events = F.col("event_count")
         counts = (F.sum(F.when(F.col(slot_column) == slot, events)) for slot in range(slots))
         return [F.coalesce(count, F.lit(0).cast("long")) for count in counts]
 
-    hours = histogram("hour", HOUR_SLOTS)
-    gaps = histogram("gap_bin", GAP_BINS)
-    no_gaps = F.array().cast("array<bigint>")
-    has_gaps = F.col("dimension") == "peer_address"
-    return _merge(
-        rows, _KEYS, F.array(*hours).alias("hour_counts"), F.array(*gaps).alias("gap_counts")
-    ).select(
+    hours = F.array(*histogram("hour", HOUR_SLOTS))
+    gaps = F.array(*histogram("gap_bin", gap_bins)).cast("array<bigint>")
+    return _merge(rows, _KEYS, hours.alias("hour_counts"), gaps.alias("gap_counts")).select(
         *_KEYS,
         *("event_count", "failed_count", "bytes_in", "bytes_out", "packets", "timed_count"),
         *("duration_us", "duration_ms2", "first_ts", "last_ts", "hour_counts"),
-        F.when(has_gaps, F.col("gap_counts")).otherwise(no_gaps).alias("gap_counts"),
+        "gap_counts",
         *("command_line_count", "command_line_length", "command_line_entropy_mbit"),
         F.array_distinct(F.array("smallest_event_id", "largest_event_id")).alias(
             "sample_event_ids"
