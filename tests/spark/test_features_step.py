@@ -12,9 +12,10 @@ from pyspark.sql import functions as F
 from shoal.contracts.entities import ENTITY_ACTIVITY, GAP_BINS, HOUR_SLOTS, LARGEST_SUM
 from shoal.contracts.events import EVENT_TABLES
 from shoal.features.activity import SiteHours, aggregate_activity
-from shoal.features.daily import aggregate_features, beacon_regularity
+from shoal.features.daily import beacon_regularity
 from shoal.features.dimensions import gap_bin, joined, peer_network
 from shoal.features.slices import add_slice
+from shoal.pipelines.features import aggregated
 
 DAY = date(2024, 1, 1)
 HOUR_US = 3_600_000_000
@@ -60,16 +61,21 @@ def features_of(
     slices: Column | None = None,
 ) -> DataFrame:
     """Features of some days that may look back on each other, or on ``past``."""
-    entities = activity.select("entity_type", "entity_id").distinct()
-    return aggregate_features(
-        activity,
+    # Activity is read from a table elsewhere; as a plan it would stand in each of a dozen branches.
+    kept = activity.localCheckpoint()
+    entities = kept.select("entity_type", "entity_id").distinct()
+    with aggregated(
+        kept,
         entities.withColumn("slice", F.lit("all") if slices is None else slices),
         days=days,
         past_days=days if past is None else past,
         novelty_days=novelty_days,
         rare_share=0.1,
         profile_terms=5,
-    )
+    ) as features:
+        found = features.persist()
+        found.count()
+    return found
 
 
 def values_of(spark: SparkSession, rows: Sequence[tuple[Any, ...]], column: Column) -> list[Any]:

@@ -60,7 +60,8 @@ def aggregate_novelty(seen: DataFrame, own: DataFrame) -> DataFrame:
         .groupBy(*KEY)
         .agg(
             *aggregates,
-            F.coalesce(bounded_sum(F.when(rare_peers, F.col("bytes_out"))), F.lit(0)).alias(
+            # Zeros, not nulls: a bounded sum takes null for one that has overflowed.
+            bounded_sum(F.coalesce(F.when(rare_peers, F.col("bytes_out")), F.lit(0))).alias(
                 "rare_peer_bytes_out_sum"
             ),
             F.coalesce(F.max(F.when(rare_peers, F.col("regularity"))), F.lit(0.0)).alias(
