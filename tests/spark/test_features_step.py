@@ -73,9 +73,7 @@ def features_of(
         rare_share=0.1,
         profile_terms=5,
     ) as features:
-        found = features.persist()
-        found.count()
-    return found
+        return features.localCheckpoint()
 
 
 def values_of(spark: SparkSession, rows: Sequence[tuple[Any, ...]], column: Column) -> list[Any]:

@@ -15,6 +15,7 @@ from shoal.pipelines.nightly import nightly
 QUICK = {
     "master": "local[2]",
     "shuffle_partitions": 1,
+    "driver_memory": "2g",
     "conf": {
         "spark.sql.adaptive.enabled": "false",
         "spark.databricks.delta.snapshotPartitions": "1",

@@ -40,6 +40,10 @@ _LOCAL = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+    # Kept for a UI that is off, each with its whole plan: a long backfill would fill the heap.
+    "spark.sql.ui.retainedExecutions": "20",
+    "spark.ui.retainedJobs": "100",
+    "spark.ui.retainedStages": "100",
     # Small tables: Delta's default of 50 partitions costs more than the work.
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.files.minPartitionNum": "2",
