@@ -117,7 +117,7 @@ def test_a_log_that_is_cut_short_is_read_up_to_there_and_the_rest_once_it_is_who
     assert found.reason.startswith("the file cannot be read to its end: it ends too early")
     assert any("b.json.gz: it ends too early" in fault for fault in context.faults)
     # The night that takes these events says so, too.
-    assert faults_of_inputs(context, plan_night(context, DAY))
+    assert faults_of_inputs(plan_night(context, DAY))
     assert ingest(context_for(warehouse, logs)) == 0
     (logs / "b.json.gz").write_bytes(whole)
     assert ingest(context_for(warehouse, logs)) == 1

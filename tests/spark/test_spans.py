@@ -45,12 +45,12 @@ class Nights:
         return load_settings(str(ROOT / CONF), [*options, *SETTINGS])
 
     def make(self, name: str) -> Path:
-        """A warehouse without nights; half of the hosts have a role from the third night on."""
+        """A warehouse without nights; half of the hosts have a role."""
         path = Path(shutil.copytree(self.empty_tables, self.folder / name))
         warehouse = open_warehouse(self.spark, self.settings(name))
         labels = [
             {"entity_type": "host", "entity_id": f"ws{host}.corp.local", "label": "role",
-             "value": "web", "effective_date": DAYS[2]}
+             "value": "web"}
             for host in range(0, 24, 2)
         ]  # fmt: skip
         warehouse.append(warehouse.frame(ENTITY_LABELS, labels), ENTITY_LABELS)
@@ -98,7 +98,7 @@ def test_a_range_equals_its_nights_one_by_one(nights: Nights, ranged: Path) -> N
     assert any(line["self_p_value"] is not None for line in lines)
     slices = context.warehouse.read(ENTITY_SCORES).select("event_date", "slice").distinct()
     assert Counter(row["event_date"] for row in slices.collect()) == {
-        DAYS[1]: 1, DAYS[2]: 2, DAYS[3]: 2,
+        DAYS[1]: 2, DAYS[2]: 2, DAYS[3]: 2,
     }  # fmt: skip
     assert differences(nights.folder / "single", ranged) == []
 

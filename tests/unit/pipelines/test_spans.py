@@ -35,6 +35,7 @@ class Tables:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **fit: int) -> None:
         self.changes: list[StatusChange] = []
         self.nights: dict[date, Night] = {}
+        self.labels: list[tuple[date | None, int, int]] = []
         monkeypatch.setattr(plan, "read_inputs", self.read)
         monkeypatch.setattr(plan, "config_hash", lambda _: "meaning")
         settings = settings_for("unused", entities=["host"], fit=fit)  # type: ignore[arg-type]
@@ -42,7 +43,7 @@ class Tables:
 
     def read(self, _: Any, days: Sequence[date], *, since: date) -> Any:
         files = {day: [DayFile(f"content {day}", f"file {day}", 0, ("process",))] for day in days}
-        return Inputs(files, dict(self.nights), [], list(self.changes))
+        return Inputs(files, dict(self.nights), list(self.labels), list(self.changes))
 
     def plans(self, *numbers: int) -> list[NightPlan]:
         return plan_nights(self.context, days_of(*numbers))
@@ -107,6 +108,14 @@ def test_the_first_fit_ever_begins_a_span(tables: Tables) -> None:
 
 def test_a_span_ends_before_a_night_that_can_not_look_back_on_it(tables: Tables) -> None:
     assert first_span(tables.plans(0, 100, 101)).days == days_of(0)
+
+
+def test_a_span_ends_before_other_labels_are_in_force(tables: Tables) -> None:
+    """Peers are counted once for all nights of a span."""
+    tables.changes = [change(days_of(0)[0], n=8)]
+    tables.nights = {days_of(0)[0]: Night(days_of(0)[0], "run", "published")}
+    tables.labels = [(None, 1, 1), (days_of(3)[0], 2, 1)]
+    assert first_span(tables.plans(1, 2, 3, 4)).days == days_of(1, 2)
 
 
 @pytest.mark.parametrize(
