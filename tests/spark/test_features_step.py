@@ -16,6 +16,7 @@ from shoal.features.daily import beacon_regularity
 from shoal.features.dimensions import gap_bin, joined, peer_network
 from shoal.features.slices import add_slice
 from shoal.pipelines.features import aggregated
+from shoal.spark.days import Windows
 
 DAY = date(2024, 1, 1)
 HOUR_US = 3_600_000_000
@@ -67,9 +68,7 @@ def features_of(
     with aggregated(
         kept,
         entities.withColumn("slice", F.lit("all") if slices is None else slices),
-        days=days,
-        past_days=days if past is None else past,
-        novelty_days=novelty_days,
+        Windows.of(days, days if past is None else past, novelty_days),
         rare_share=0.1,
         profile_terms=5,
     ) as features:

@@ -21,6 +21,9 @@ from shoal.contracts.table import (
 SEVERITIES = ((4.0, "critical"), (3.0, "high"), (2.0, "medium"), (0.0, "low"))
 """Smallest anomaly_score of each severity: 3 is one in a thousand peer nights."""
 
+STRAY, MICROCLUSTER, STANDING = "stray", "microcluster", "standing"
+"""The lanes of the list."""
+
 SCORE_COLUMNS = (
     Column("slice", STRING, "group of peers it was compared with"),
     Column("cluster_id", INT, "component with the largest responsibility, from 0"),

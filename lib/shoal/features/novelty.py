@@ -28,28 +28,6 @@ def aggregate_novelty(seen: DataFrame, own: DataFrame) -> DataFrame:
     seen : as :func:`compare_with_past` yields; read more than once, so better kept
     own : activity of the days
     """
-    aggregates = [F.max("has_past").alias("has_past")]
-    for dimension in NOVEL_DIMENSIONS:
-        is_dimension = F.col("dimension") == dimension
-        is_new = is_dimension & F.col("is_new")
-        aggregates.append(F.count_if(is_new).alias(f"new_{dimension}_count"))
-        is_rare = is_dimension & F.col("is_rare")
-        aggregates.append(F.count_if(is_rare).alias(f"rare_{dimension}_count"))
-    for dimension in SURPRISE_DIMENSIONS:
-        surprise = of_dimension(dimension, "surprise_mbit")
-        new_surprise = F.when(F.col("is_new"), surprise)
-        for name, total in (
-            (f"{dimension}_surprise_sum", F.sum(surprise)),
-            (f"{dimension}_surprise_max", F.max(surprise)),
-            (f"new_{dimension}_surprise_sum", F.sum(new_surprise)),
-        ):
-            aggregates.append((F.coalesce(total, F.lit(0)) / 1000).alias(name))
-    for dimension in PROGRAM_PAIRS:
-        excess = of_dimension(dimension, "excess_mbit")
-        for aggregate, total in (("sum", F.sum(excess)), ("max", F.max(excess))):
-            name = f"{dimension}_excess_surprise_{aggregate}"
-            aggregates.append((F.coalesce(total, F.lit(0)) / 1000).alias(name))
-    rare_peers = of_dimension("peer_address", F.col("surprise_mbit") > FEW_PEERS_MBIT)
     beacon = beacon_regularity(F.col("gap_counts"), F.col("hour_counts"))
     measures = own.where(F.col("dimension") == "peer_address").select(
         *KEY, "dimension", "value", "bytes_out", beacon.alias("regularity")
@@ -58,25 +36,46 @@ def aggregate_novelty(seen: DataFrame, own: DataFrame) -> DataFrame:
         seen.transform(_add_excess)
         .join(measures, [*KEY, "dimension", "value"], how="left")
         .groupBy(*KEY)
-        .agg(
-            *aggregates,
-            # Zeros, not nulls: a bounded sum takes null for one that has overflowed.
-            bounded_sum(F.coalesce(F.when(rare_peers, F.col("bytes_out")), F.lit(0))).alias(
-                "rare_peer_bytes_out_sum"
-            ),
-            F.coalesce(F.max(F.when(rare_peers, F.col("regularity"))), F.lit(0.0)).alias(
-                "rare_peer_beacon_regularity_max"
-            ),
-        )
+        .agg(F.max("has_past").alias("has_past"), *_counts(), *_surprises(), *_of_rare_peers())
     )
-    without_past = {
-        name: F.when(F.col("has_past"), F.col(name))
-        for name in (
-            *(f"new_{dimension}_count" for dimension in NOVEL_DIMENSIONS),
-            *(f"new_{dimension}_surprise_sum" for dimension in SURPRISE_DIMENSIONS),
-        )
-    }
+    need_past = [name for name in grouped.columns if name.startswith("new_")]
+    without_past = {name: F.when(F.col("has_past"), F.col(name)) for name in need_past}
     return grouped.withColumns(without_past).drop("has_past")
+
+
+def _counts() -> list[Column]:
+    counts = {}
+    for dimension in NOVEL_DIMENSIONS:
+        is_dimension = F.col("dimension") == dimension
+        counts[f"new_{dimension}_count"] = F.count_if(is_dimension & F.col("is_new"))
+        counts[f"rare_{dimension}_count"] = F.count_if(is_dimension & F.col("is_rare"))
+    return [count.alias(name) for name, count in counts.items()]
+
+
+def _surprises() -> list[Column]:
+    """Surprises in bits; of no value there is none."""
+    mbits = {}
+    for dimension in SURPRISE_DIMENSIONS:
+        surprise = of_dimension(dimension, "surprise_mbit")
+        mbits[f"{dimension}_surprise_sum"] = F.sum(surprise)
+        mbits[f"{dimension}_surprise_max"] = F.max(surprise)
+        mbits[f"new_{dimension}_surprise_sum"] = F.sum(F.when(F.col("is_new"), surprise))
+    for dimension in PROGRAM_PAIRS:
+        excess = of_dimension(dimension, "excess_mbit")
+        mbits[f"{dimension}_excess_surprise_sum"] = F.sum(excess)
+        mbits[f"{dimension}_excess_surprise_max"] = F.max(excess)
+    return [(F.coalesce(mbit, F.lit(0)) / 1000).alias(name) for name, mbit in mbits.items()]
+
+
+def _of_rare_peers() -> list[Column]:
+    is_rare = of_dimension("peer_address", F.col("surprise_mbit") > FEW_PEERS_MBIT)
+    # Zeros, not nulls: a bounded sum takes null for one that has overflowed.
+    sent = F.coalesce(F.when(is_rare, F.col("bytes_out")), F.lit(0))
+    regularity = F.coalesce(F.max(F.when(is_rare, F.col("regularity"))), F.lit(0.0))
+    return [
+        bounded_sum(sent).alias("rare_peer_bytes_out_sum"),
+        regularity.alias("rare_peer_beacon_regularity_max"),
+    ]
 
 
 def _add_excess(seen: DataFrame) -> DataFrame:

@@ -12,6 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
+from shoal.contracts.scores import MICROCLUSTER
+
 ENTITY = ["entity_type", "entity_id"]
 NIGHT_ENTITY = ["event_date", *ENTITY]
 FOREST_NIGHTS = 7
@@ -71,16 +73,14 @@ def compare_lists(lines: pd.DataFrame, truth: pd.DataFrame) -> Hits:
     found = met.dropna(subset=["host"])[["event_date", "host"]].drop_duplicates()
     listed = truth.merge(found.assign(is_listed=True), on=["event_date", "host"], how="left")
     listed["is_listed"] = listed["is_listed"].eq(True)
-    planted = met["is_planted"].eq(True)
     by_line = (
-        met.assign(planted=planted, benign=met["is_planted"].eq(False))
-        .groupby(["event_date", "line"])[["planted", "benign"]]
+        met.assign(is_benign=met["is_planted"].eq(False), is_planted=met["is_planted"].eq(True))
+        .groupby(["event_date", "line"])[["is_planted", "is_benign"]]
         .any()
         .reset_index()
     )
-    by_line["is_planted"] = by_line["planted"]
-    by_line["is_benign"] = by_line["benign"] & ~by_line["planted"]
-    return Hits(listed, by_line.drop(columns=["planted", "benign"]))
+    by_line["is_benign"] &= ~by_line["is_planted"]
+    return Hits(listed, by_line)
 
 
 def top_lines(scores: pd.DataFrame, capacity: int) -> pd.DataFrame:
@@ -241,7 +241,7 @@ def usefulness(lines: pd.DataFrame) -> pd.DataFrame:
                 "lines": len(told),
                 "different entities": len(lines.drop_duplicates(ENTITY)),
                 "news": int(told["change"].isin(["new", "raised"]).sum()),
-                "groups": int((told["lane"] == "microcluster").sum()),
+                "groups": int((told["lane"] == MICROCLUSTER).sum()),
             }
         ]
     )

@@ -22,7 +22,7 @@ from shoal.kernels.peer_fit import (
     standardized,
     standards_of,
 )
-from shoal.kernels.peer_model import PeerGeometry
+from shoal.kernels.peer_model import PeerGeometry, Standard
 from shoal.models.mllib import fit_kmeans_on_all, fit_mixture_on_all, prepared_vectors
 from shoal.models.peer_models import geometry_columns, reference_columns
 from shoal.models.refine import adopt_parent, refine_slices, slice_facts
@@ -98,15 +98,7 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
         if not drawn.is_whole:
             # Else MLlib would only repeat what scikit-learn has done.
             geometry, fitted_by = _fit_on_all(rows, fitted, values, request)
-        scores = cross_fit_scores(values, groups, fitted.cross_fit)
-        slice_names = sample["slice"].to_numpy(dtype=str)
-        standard, standards = standards_of(scores, groups, slice_names)
-        references = build_references(standardized(scores, slice_names, standards))
-        whole = {
-            **_global_row(geometry, fitted, sample, values, groups),
-            **reference_columns(references),
-            "score_standard": standard.to_list(),
-        }
+        whole, standards = _global_row(geometry, fitted, sample, values, groups)
         slices = refine_slices(
             rows,
             geometry,
@@ -184,14 +176,21 @@ def _global_row(
     sample: pd.DataFrame,
     values: Array,
     groups: NDArray[np.str_],
-) -> dict[str, Any]:
-    return {
+) -> tuple[dict[str, Any], dict[str, Standard]]:
+    """The row of the global model, and the standard of each slice that its references are in."""
+    scores = cross_fit_scores(values, groups, fitted.cross_fit)
+    slices = sample["slice"].to_numpy(dtype=str)
+    standard, standards = standards_of(scores, groups, slices)
+    row = {
         "slice": GLOBAL_SLICE,
         "status": "global",
         "reason": fitted.form.reason,
         "calibration": "own",
+        "score_standard": standard.to_list(),
+        **reference_columns(build_references(standardized(scores, slices, standards))),
         **slice_facts(geometry, values, groups, sample["event_date"].to_numpy()),
     }
+    return row, standards
 
 
 def _candidate(

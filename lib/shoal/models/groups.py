@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import cast
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -37,14 +38,7 @@ class NightGroup:
         return [(self.event_date, self.entity_type, name) for name in self.group.members]
 
 
-def groups_of(
-    activity: DataFrame,
-    scores: DataFrame,
-    *,
-    days: Sequence[date],
-    past_days: Sequence[date],
-    novelty_days: int,
-) -> list[NightGroup]:
+def groups_of(activity: DataFrame, scores: DataFrame, windows: Windows) -> list[NightGroup]:
     """Find the groups of some nights, strangest first within a night.
 
     A group shares a value that is young: a program, a pair of programs, a port, a network that
@@ -55,27 +49,22 @@ def groups_of(
     ----------
     activity : the nights and those they look back on, grain entity × day × dimension × value
     scores : scored entities of the nights, with ``slice`` and ``anomaly_score``
+    windows : the nights, and which of them and those before each looks back on
     """
-    windows = Windows.of(days, past_days, novelty_days)
-    old_enough = [day for day in days if windows.reach(day) >= YOUNG_DAYS]
+    old_enough = [day for day, _ in windows.days if windows.reach(day) >= YOUNG_DAYS]
     if not old_enough:
         return []
-    rows = _members(activity, scores, windows, old_enough).collect()
-    nights: dict[tuple[date, str], list[tuple[str, str, str, float]]] = {}
-    for row in rows:
-        found = nights.setdefault((row["event_date"], row["entity_type"]), [])
-        found.append((row["dimension"], row["value"], row["entity_id"], row["log_p"]))
-    groups = []
-    for (day, entity_type), members in sorted(nights.items()):
-        sharing: dict[tuple[str, str], list[str]] = {}
-        for dimension, value, name, _ in members:
-            sharing.setdefault((dimension, value), []).append(name)
-        log_p = {name: float(own) for _, _, name, own in members}
-        groups += [
-            NightGroup(day, entity_type, group)
-            for group in find_groups(sharing, log_p, max_p_value=MAX_P_VALUE)
-        ]
-    return groups
+    members = _members(activity, scores, windows, old_enough).toPandas()
+    found = []
+    for night, own in members.groupby(["event_date", "entity_type"]):
+        sharing = own.groupby(["dimension", "value"])["entity_id"].agg(list).to_dict()
+        groups = find_groups(
+            cast(dict[tuple[str, str], list[str]], sharing),
+            dict(zip(own["entity_id"], own["log_p"], strict=True)),
+            max_p_value=MAX_P_VALUE,
+        )
+        found += [NightGroup(*cast(tuple[date, str], night), group) for group in groups]
+    return found
 
 
 def _members(

@@ -16,7 +16,9 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
+from shoal.contracts.scores import MICROCLUSTER, STANDING, STRAY
 from shoal.models.groups import NightGroup
+from shoal.models.scoring import SCORE_DECIMALS
 
 Entity = tuple[str, str]
 NightEntity = tuple[date, str, str]
@@ -32,11 +34,9 @@ STANDING_NIGHTS = 5
 STANDING_SELF_P = 0.2
 RAISED_BY = 1.0
 """Rise of anomaly_score that counts as news: ten times rarer among its peers."""
-MICROCLUSTER = "microcluster"
 MOST_SHARED = 12
 """Values that a group's line names."""
 _ENTITY = ["entity_type", "entity_id"]
-_SCORE_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _candidates(scores: DataFrame, policy: ListPolicy, groups: Sequence[NightGro
         "event_date date, entity_type string, entity_id string",
     )
     order = Window.partitionBy("event_date", "lane").orderBy(
-        F.round("anomaly_score", _SCORE_DECIMALS).desc(), *_ENTITY
+        F.round("anomaly_score", SCORE_DECIMALS).desc(), *_ENTITY
     )
     is_member = F.col("is_member").isNotNull()
     return (
@@ -108,7 +108,7 @@ def _candidates(scores: DataFrame, policy: ListPolicy, groups: Sequence[NightGro
         .withColumn("lane", F.when(is_member, F.lit(MICROCLUSTER)).otherwise(_lane()))
         .withColumn("place", F.row_number().over(order))
         .where(is_member | (F.col("place") <= policy.capacity))
-        .orderBy("event_date", F.col("lane") != "stray", "place")
+        .orderBy("event_date", F.col("lane") != STRAY, "place")
         .drop("place", "is_member")
         .drop("past_nights", "as_strange_nights", "strange_nights", "last_score")
     )
@@ -125,10 +125,10 @@ def _lines(
     told = list(groups)[: policy.capacity]
     lines = []
     for rank, group in enumerate(told, start=1):
-        lines += _group_lines(rows, group, rank, earlier, policy)
+        lines += _group_lines(rows, group, rank, earlier, policy, scored)
     alone = [row for row in rows.values() if row["lane"] != MICROCLUSTER]
-    strays = [row for row in alone if row["lane"] == "stray"][: policy.capacity - len(told)]
-    standing = [row for row in alone if row["lane"] != "stray"]
+    strays = [row for row in alone if row["lane"] == STRAY][: policy.capacity - len(told)]
+    standing = [row for row in alone if row["lane"] != STRAY]
     for rank, row in enumerate([*strays, *standing], start=len(told) + 1):
         lines.append(_line(row, rank, earlier, policy, scored))
     return lines
@@ -140,6 +140,7 @@ def _group_lines(
     rank: int,
     earlier: Mapping[Entity, EarlierLine],
     policy: ListPolicy,
+    scored: int,
 ) -> list[dict[str, Any]]:
     """Rows of a group's one line; it goes on a case that half of its members had together."""
     members = [rows[kind, name] for _, kind, name in group.members]
@@ -153,24 +154,15 @@ def _group_lines(
     if not goes_on:
         case = case_id((group.entity_type, "\0".join(group.group.members)), group.event_date)
     p_value = math.exp(group.group.log_p)
-    shared = [{"dimension": d, "value": v} for d, v in group.group.shared[:MOST_SHARED]]
-    lines = []
-    for row in members:
-        before = earlier.get((row["entity_type"], row["entity_id"])) if goes_on else None
-        lines.append(
-            {
-                **row,
-                "rank": rank,
-                "policy": str(policy),
-                "days_in_row": before.days_in_row + 1 if before else 1,
-                "change": "unchanged" if goes_on else "new",
-                "expected_by_chance": p_value,
-                "case_id": case,
-                "shared": shared,
-                "group_p_value": p_value,
-            }
-        )
-    return lines
+    of_group = {
+        "change": "unchanged" if goes_on else "new",
+        "expected_by_chance": p_value,
+        "case_id": case,
+        "shared": [{"dimension": d, "value": v} for d, v in group.group.shared[:MOST_SHARED]],
+        "group_p_value": p_value,
+    }
+    before = earlier if goes_on else {}
+    return [_line(row, rank, before, policy, scored) | of_group for row in members]
 
 
 def earlier_lines(lines: Iterable[Mapping[str, Any]]) -> dict[Entity, EarlierLine]:
@@ -194,7 +186,7 @@ def _lane() -> Column:
         & (F.col("self_p_value") > STANDING_SELF_P)
         & (F.col("anomaly_score") < F.col("last_score") + RAISED_BY)
     )
-    return F.when(is_standing, F.lit("standing")).otherwise(F.lit("stray"))
+    return F.when(is_standing, F.lit(STANDING)).otherwise(F.lit(STRAY))
 
 
 def _line(

@@ -126,14 +126,15 @@ def adopt_parent(
     """Slices calibrated on the global references are measured as those were, each by its own
     standard, and say how much stands behind them."""
     behind = {name: whole[name] for name in ("reference_entities", "reference_days")}
-    adopted = []
-    for row in slices:
+
+    def adopt(row: Mapping[str, Any]) -> dict[str, Any]:
+        if row["calibration"] != PARENT:
+            return dict(row)
         own = standards.get(row["slice"])
         standard = own.to_list() if own else whole["score_standard"]
-        from_parent = {**behind, "score_standard": standard}
-        is_parents = row["calibration"] == PARENT
-        adopted.append({**row, **(from_parent if is_parents else {})})
-    return adopted
+        return {**row, **behind, "score_standard": standard}
+
+    return [adopt(row) for row in slices]
 
 
 def slice_facts(

@@ -23,7 +23,7 @@ from shoal.models.vectors import feature_matrix
 KEYS = ["event_date", "entity_type", "entity_id"]
 _PEERS = ["event_date", "entity_type", "slice"]
 _ENTITY = ["entity_type", "entity_id"]
-_DECIMALS = 6
+SCORE_DECIMALS = 6
 """Digits of a score in which two runs agree."""
 _JUDGED = T.StructType(
     [
@@ -164,7 +164,7 @@ def add_past(
     window = (
         Window.partitionBy(*_ENTITY).orderBy(F.unix_date("event_date")).rangeBetween(-past_days, -1)
     )
-    score = F.round("anomaly_score", _DECIMALS)
+    score = F.round("anomaly_score", SCORE_DECIMALS)
     scored_date = F.when(F.col("anomaly_score").isNotNull(), F.col("event_date"))
     return (
         both.withColumns(

@@ -12,6 +12,7 @@ from pyspark.sql.window import Window
 
 from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
 from shoal.contracts.features import FEATURE_NAMES
+from shoal.contracts.scores import STANDING
 from shoal.errors import DataError
 from shoal.models import evaluation as ev
 from shoal.pipelines.context import Context
@@ -76,8 +77,9 @@ def _trivial_lists(
 def _withheld(context: Context, nights: Sequence[Night]) -> pd.DataFrame:
     """Entity-nights that were not scored, and those strange as ever, by why."""
     unscored = read_published(context.warehouse, UNSCORED, nights)
-    standing = read_published(context.warehouse, OUTLIERS, nights).where("lane = 'standing'")
-    why = unscored.select("reason").unionByName(standing.select(F.lit("standing").alias("reason")))
+    listed = read_published(context.warehouse, OUTLIERS, nights)
+    standing = listed.where(F.col("lane") == STANDING).select(F.col("lane").alias("reason"))
+    why = unscored.select("reason").unionByName(standing)
     return _bounded(why.groupBy("reason").agg(F.count("*").alias("entity_nights")))
 
 
@@ -110,9 +112,11 @@ def read_truth(path: Path) -> pd.DataFrame:
 
 def _lines(context: Context, nights: Sequence[Night]) -> pd.DataFrame:
     """Lines of the nights but for the standing; members of a group share their line."""
-    rows = read_published(context.warehouse, OUTLIERS, nights).where("lane <> 'standing'")
+    rows = read_published(context.warehouse, OUTLIERS, nights)
     return _bounded(
-        rows.select(*ev.NIGHT_ENTITY, "slice", "lane", "change", F.col("rank").alias("line"))
+        rows.where(F.col("lane") != STANDING).select(
+            *ev.NIGHT_ENTITY, "slice", "lane", "change", F.col("rank").alias("line")
+        )
     )
 
 

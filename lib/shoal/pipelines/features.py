@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -56,14 +55,11 @@ def _write_activity(context: Context, span: Span) -> None:
 def _write_features(context: Context, span: Span) -> None:
     settings, warehouse = context.settings, context.warehouse
     novelty_days = settings.features.novelty_days
-    looked_back_on = [*span.past(novelty_days), *span.nights]
-    activity = read_published(warehouse, ENTITY_ACTIVITY, looked_back_on)
+    activity = read_published(warehouse, ENTITY_ACTIVITY, span.looked_back_on(novelty_days))
     with aggregated(
         activity,
         _with_slices(context, activity, span),
-        days=span.days,
-        past_days=[night.event_date for night in looked_back_on],
-        novelty_days=novelty_days,
+        span.windows(novelty_days),
         rare_share=settings.features.rare_share,
         profile_terms=settings.features.profile_terms,
     ) as built_in:
@@ -77,24 +73,19 @@ def _write_features(context: Context, span: Span) -> None:
 def aggregated(
     activity: DataFrame,
     peers: DataFrame,
+    windows: Windows,
     *,
-    days: Sequence[date],
-    past_days: Sequence[date],
-    novelty_days: int,
     rare_share: float,
     profile_terms: int,
 ) -> Iterator[DataFrame]:
-    """Features of some days, as `aggregate_features` yields; what is read twice is kept meanwhile.
+    """Features of the days of windows, as `aggregate_features` yields, what is read twice kept.
 
     Parameters
     ----------
     activity : the days and those they look back on, grain entity × day × dimension × value
     peers : the ``slice`` of every entity of ``activity``
-    past_days : days of ``activity`` that may be looked back on
-    novelty_days : a day looks back on those of the ``novelty_days`` before it
     """
-    windows = Windows.of(days, past_days, novelty_days)
-    own = activity.where(F.col("event_date").isin(list(days)))
+    own = activity.where(F.col("event_date").isin([day for day, _ in windows.days]))
     with (
         persisted(value_days(activity, peers, windows)) as values,
         persisted(compare_with_past(values, windows, rare_share=rare_share)) as seen,

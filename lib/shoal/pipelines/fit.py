@@ -131,25 +131,22 @@ def _fit_type(context: Context, plan: NightPlan, change: StatusChange) -> Outcom
     window = alike = plan.nights_back(days)
     if change.entity_type in settings.entities:
         alike = plan.reference_nights(days)
-    try:
+    # Few nights that are alike are better than all, and all are better than too few.
+    for nights in [alike, window] if len(alike) < len(window) else [window]:
         try:
-            result = _fit_on(context, alike, change.entity_type)
-        except DataError:
-            if len(alike) == len(window):
-                raise
-            # Few nights that are alike are better than none, and all are better than too few.
-            alike = window
-            result = _fit_on(context, window, change.entity_type)
-    except DataError as error:
-        log.info("no model of %s: %s", change.entity_type, error)
-        return Outcome(replace(change, status="rejected"), str(error))
-    shared = _shared_columns(context, alike, change)
-    return Outcome(
-        replace(change, status="promoted"),
-        f"fitted on {len(alike)} of {len(window)} nights: {result.candidate['reason']}",
-        models=[{**row, **shared} for row in result.models],
-        candidates=[{**result.candidate, **shared}],
-    )
+            result = _fit_on(context, nights, change.entity_type)
+        except DataError as error:
+            fault = str(error)
+            continue
+        shared = _shared_columns(context, nights, change)
+        return Outcome(
+            replace(change, status="promoted"),
+            f"fitted on {len(nights)} of {len(window)} nights: {result.candidate['reason']}",
+            models=[{**row, **shared} for row in result.models],
+            candidates=[{**result.candidate, **shared}],
+        )
+    log.info("no model of %s: %s", change.entity_type, fault)
+    return Outcome(replace(change, status="rejected"), fault)
 
 
 def _fit_on(context: Context, nights: Sequence[Night], entity_type: str) -> FitResult:

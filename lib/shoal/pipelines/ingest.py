@@ -399,8 +399,7 @@ def _record_unreadable(
         )
         context.faults.append(f"{file.source_file} cannot be read: {reason}")
     for table in (QUARANTINE, INGEST_FILES):
-        values = [tuple(fact.get(name) for name in table.column_names) for fact in facts]
-        frame = context.spark.createDataFrame(values, table.schema)
+        frame = context.warehouse.frame(table, facts)
         context.warehouse.append_once(frame, table, transaction, 1)
     _report(context, batch_id, rows)
 

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from shoal.contracts import ENTITY_LABELS, INGEST_FILES
 from shoal.models.registry import StatusChange, read_changes
+from shoal.spark.hashing import hash_sum
 from shoal.spark.nights import Night, read_nights
 from shoal.spark.tables import Warehouse
 
@@ -92,12 +93,11 @@ def _files_by_day(warehouse: Warehouse, days: Sequence[date]) -> dict[date, list
 def _labels_by_start(warehouse: Warehouse, until: date) -> list[tuple[date | None, int, int]]:
     """Sum of hashes and number of the labels that hold from each night on, whatever their order."""
     start = F.col("effective_date")
-    row_hash = F.xxhash64("entity_type", "entity_id", "label", "value").cast("decimal(38,0)")
     rows = (
         warehouse.read(ENTITY_LABELS)
         .where(start.isNull() | (start <= F.lit(until)))
         .groupBy(start)
-        .agg(F.sum(row_hash), F.count(F.lit(1)))
+        .agg(hash_sum("entity_type", "entity_id", "label", "value"), F.count(F.lit(1)))
         .collect()
     )
     return [(row[0], int(row[1]), int(row[2])) for row in rows]

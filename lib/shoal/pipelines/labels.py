@@ -10,6 +10,8 @@ from pyspark.sql import functions as F
 from shoal.contracts import ENTITY_LABELS
 from shoal.errors import DataError
 from shoal.pipelines.context import Context
+from shoal.spark.hashing import hash_sum
+from shoal.spark.session import persisted
 from shoal.spark.tables import quote_literal
 
 log = logging.getLogger(__name__)
@@ -32,15 +34,18 @@ def load_labels(context: Context) -> None:
         one label; it names the file and the first of them.
     """
     for path in context.settings.labels:
-        rows = _read_labels(context, path)
         own = f"source = {quote_literal(path)}"
         held = context.warehouse.read(ENTITY_LABELS).where(F.col("source") == F.lit(path))
-        if _fingerprint(rows) != _fingerprint(held):
-            context.warehouse.replace_where(rows, ENTITY_LABELS, own)
-            log.info("labels of %s loaded", path)
+        with persisted(_read_texts(context, path)) as texts:
+            _require_sound(texts, path)
+            rows = _as_labels(texts, path)
+            if _fingerprint(rows) != _fingerprint(held):
+                context.warehouse.replace_where(rows, ENTITY_LABELS, own)
+                log.info("labels of %s loaded", path)
 
 
-def _read_labels(context: Context, path: str) -> DataFrame:
+def _read_texts(context: Context, path: str) -> DataFrame:
+    """Rows of a label file as they are written, with ``date_text``."""
     reader = context.spark.read.option("header", True).option("enforceSchema", False)
     try:
         found = reader.csv(path)
@@ -53,12 +58,14 @@ def _read_labels(context: Context, path: str) -> DataFrame:
             f"{', '.join(found.columns)}, needed are {', '.join(_REQUIRED)}"
         )
     dates = F.col("effective_date") if "effective_date" in found.columns else F.lit(None)
-    rows = found.select(
-        *(F.trim(name).alias(name) for name in ("entity_type", "entity_id", "label", "value")),
+    return found.select(
+        *(F.trim(name).alias(name) for name in _REQUIRED),
         F.trim(dates.cast("string")).alias("date_text"),
     )
-    _require_sound(rows, path)
-    return rows.select(
+
+
+def _as_labels(texts: DataFrame, path: str) -> DataFrame:
+    return texts.select(
         "entity_type",
         F.lower("entity_id").alias("entity_id"),
         "label",
@@ -91,5 +98,5 @@ def _shown(rows: Sequence[Row]) -> str:
 
 def _fingerprint(labels: DataFrame) -> tuple[object, ...]:
     """Count and order-free hash of label rows."""
-    row_hash = F.xxhash64(*ENTITY_LABELS.column_names).cast("decimal(38,0)")
-    return tuple(labels.agg(F.count(F.lit(1)), F.sum(row_hash)).collect()[0])
+    row = labels.agg(F.count(F.lit(1)), hash_sum(*ENTITY_LABELS.column_names)).collect()[0]
+    return tuple(row)

@@ -105,15 +105,8 @@ def _write_lists(
     limits = settings.outliers
     scores = judged.where(F.col("reason").isNull()).drop("reason", "detail")
     novelty_days = settings.features.novelty_days
-    looked_back_on = [*span.past(novelty_days), *span.nights]
-    activity = read_published(warehouse, ENTITY_ACTIVITY, looked_back_on)
-    groups = groups_of(
-        activity,
-        scores,
-        days=span.days,
-        past_days=[night.event_date for night in looked_back_on],
-        novelty_days=novelty_days,
-    )
+    activity = read_published(warehouse, ENTITY_ACTIVITY, span.looked_back_on(novelty_days))
+    groups = groups_of(activity, scores, span.windows(novelty_days))
     lines = choose_lines(
         scores,
         ListPolicy(limits.capacity, limits.max_p_value),
@@ -122,12 +115,7 @@ def _write_lists(
         groups,
     )
     with_reasons = add_reasons(lines, entity_days, scores, span.models or {}, top=limits.reasons)
-    complete = add_evidence(
-        with_reasons,
-        activity,
-        novelty_days=novelty_days,
-        top=limits.evidence,
-    )
+    complete = add_evidence(with_reasons, activity, novelty_days=novelty_days, top=limits.evidence)
     warehouse.replace_days(warehouse.frame(OUTLIERS, complete), OUTLIERS, span.days)
     for day, counts in rows.items():
         counts["outliers"] = sum(line["event_date"] == day for line in complete)

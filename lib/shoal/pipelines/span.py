@@ -20,6 +20,7 @@ from shoal.models.peer_models import PeerModels
 from shoal.models.registry import StatusChange, load_models
 from shoal.pipelines.context import Context
 from shoal.pipelines.plan import NightPlan, plan_night
+from shoal.spark.days import Windows
 from shoal.spark.nights import Night, hide_nights, read_nights, read_published
 
 SPAN_NIGHTS = 14
@@ -91,6 +92,15 @@ class Span:
         """Published nights of the ``days`` before any of its nights, its own left out."""
         found = {night.event_date: night for plan in self.plans for night in plan.nights_back(days)}
         return [night for day, night in sorted(found.items()) if day not in self.run_ids]
+
+    def looked_back_on(self, days: int) -> list[Night]:
+        """Published nights of the ``days`` before any of its nights, and its own after them."""
+        return [*self.past(days), *self.nights]
+
+    def windows(self, days: int) -> Windows:
+        """Each of its nights with those of the ``days`` before it."""
+        past_days = [night.event_date for night in self.looked_back_on(days)]
+        return Windows.of(self.days, past_days, days)
 
     def first(self, n_nights: int) -> "Span":
         """Its first nights."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shoal.contracts.scores import STANDING
 from shoal.log import plain
 from shoal.report.text import number
 
@@ -71,7 +72,7 @@ def list_heading(night: str, lines: Sequence[Mapping[str, Any]], scored: int, *,
     if len(lines) < total:
         return f"{began}, {len(lines):,} of {total:,} lines shown"
     # The standing are there because they were strange before: no night's chance brings them.
-    chances = [line["expected_by_chance"] for line in lines if line["lane"] != "standing"]
+    chances = [line["expected_by_chance"] for line in lines if line["lane"] != STANDING]
     standing = len(lines) - len(chances)
     listed = f"{began}, {total:,} listed" + (f" ({standing:,} standing)" if standing else "")
     if not chances:

@@ -5,6 +5,7 @@ from datetime import date
 from itertools import groupby
 from typing import Any
 
+from shoal.contracts.scores import MICROCLUSTER, STRAY
 from shoal.log import plain
 from shoal.report.lines import evidence_text, flat, list_heading, reason_text
 from shoal.report.text import Form, cell, number, render, wrapped
@@ -38,7 +39,7 @@ def list_page(
     blocks = [wrapped(list_heading(night.isoformat(), lines, scored, total=total))]
     for _, told in groupby(lines, key=lambda line: line["rank"]):
         members = list(told)
-        is_group = members[0]["lane"] == "microcluster"
+        is_group = members[0]["lane"] == MICROCLUSTER
         blocks.append(_group_block(members) if is_group else _line_block(members[0]))
     return "\n\n".join(blocks)
 
@@ -62,7 +63,7 @@ def _group_block(members: Sequence[Mapping[str, Any]]) -> str:
 def _line_block(line: Mapping[str, Any]) -> str:
     days = line["days_in_row"]
     since = "new" if line["change"] == "new" else f"{line['change']}, night {days} in a row"
-    lane = "" if line["lane"] == "stray" else f" [{line['lane']}]"
+    lane = "" if line["lane"] == STRAY else f" [{line['lane']}]"
     score = number(line["anomaly_score"])
     flag = " (beyond the reference)" if line["calibration"] == "extrapolated" else ""
     head = (

@@ -5,11 +5,12 @@ The strengths differ in how much there is to see, not in what: *strong* is what 
 """
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from shoal.simulate.behaviour import HostDay, Logon, by_the_clock, odd_address
 from shoal.simulate.story import Act, Strength
 
-_By = dict[Strength, int]
+T = TypeVar("T", int, float, str)
 
 
 def perform(act: Act, log: HostDay) -> None:
@@ -17,10 +18,10 @@ def perform(act: Act, log: HostDay) -> None:
     _ACTS[act.kind](act, log)
 
 
-def _amount(act: Act, amounts: _By) -> int:
+def _by_strength(act: Act, choices: dict[Strength, T]) -> T:
     if act.strength is None:
         raise ValueError(f"{act.kind} of {act.story} has no strength")
-    return amounts[act.strength]
+    return choices[act.strength]
 
 
 def _person(log: HostDay) -> str:
@@ -30,9 +31,9 @@ def _person(log: HostDay) -> str:
 def _tor_client(act: Act, log: HostDay) -> None:
     """A browser of its own in the user's folder, and long connections to a few relays."""
     user = _person(log)
-    program = {"weak": "updater.exe", "middle": "tor.exe", "strong": "tor.exe"}[act.strength or ""]
-    relays = _amount(act, {"weak": 2, "middle": 5, "strong": 10})
-    count = _amount(act, {"weak": 5, "middle": 24, "strong": 90})
+    program = _by_strength(act, {"weak": "updater.exe", "middle": "tor.exe", "strong": "tor.exe"})
+    relays = _by_strength(act, {"weak": 2, "middle": 5, "strong": 10})
+    count = _by_strength(act, {"weak": 5, "middle": 24, "strong": 90})
     log.launch(log.seconds(1), "firefox.exe", "explorer.exe", user)
     log.launch(log.seconds(1 + relays // 4), program, "firefox.exe", user, f"{program} -f torrc")
     for n in range(relays):
@@ -47,19 +48,19 @@ def _tor_client(act: Act, log: HostDay) -> None:
 
 def _java_worker(act: Act, log: HostDay) -> None:
     """The worker itself talks to a port and a network that no worker talks to."""
-    count = _amount(act, {"weak": 2, "middle": 9, "strong": 50})
+    count = _by_strength(act, {"weak": 2, "middle": 9, "strong": 50})
     port = 443 if act.strength == "weak" else 5555
     peer = odd_address(log.fleet, "java", act.story)
     user = log.host.service_account
     log.connect(log.seconds(count), "java", [peer] * count, port, user, lasting=40.0, service="-")
     if act.strength != "weak":
-        log.launch(log.seconds(_amount(act, {"weak": 0, "middle": 3, "strong": 12})), "sh", "java",
-                   user)  # fmt: skip
+        shells = _by_strength(act, {"weak": 0, "middle": 3, "strong": 12})
+        log.launch(log.seconds(shells), "sh", "java", user)
 
 
 def _compiler(act: Act, log: HostDay) -> None:
     """Somebody compiles on a server what is not meant to be compiled there."""
-    count = _amount(act, {"weak": 1, "middle": 5, "strong": 25})
+    count = _by_strength(act, {"weak": 1, "middle": 5, "strong": 25})
     user = log.host.service_account
     seconds = log.at_hours(count, 1.0, 5.0)
     log.launch(seconds[:1], "make", "bash", user)
@@ -73,7 +74,7 @@ def _compiler(act: Act, log: HostDay) -> None:
 
 def _build_runner(act: Act, log: HostDay) -> None:
     """A step of a build reads what it should not and sends it away."""
-    count = _amount(act, {"weak": 2, "middle": 6, "strong": 30})
+    count = _by_strength(act, {"weak": 2, "middle": 6, "strong": 30})
     user = log.host.service_account
     program = "curl" if act.strength == "weak" else "nc"
     seconds = log.seconds(count)
@@ -86,8 +87,8 @@ def _build_runner(act: Act, log: HostDay) -> None:
 
 def _beacon(act: Act, log: HostDay) -> None:
     """A program that everybody has asks its master for orders, all day long."""
-    count = _amount(act, {"weak": 30, "middle": 110, "strong": 400})
-    jitter = {"weak": 0.35, "middle": 0.15, "strong": 0.05}[act.strength or ""]
+    count = _by_strength(act, {"weak": 30, "middle": 110, "strong": 400})
+    jitter = _by_strength(act, {"weak": 0.35, "middle": 0.15, "strong": 0.05})
     peer = odd_address(log.fleet, "c2", act.story)
     user = _person(log)
     log.launch(log.seconds(1), "rundll32.exe", "explorer.exe", user)
@@ -97,9 +98,9 @@ def _beacon(act: Act, log: HostDay) -> None:
 
 def _miner(act: Act, log: HostDay) -> None:
     """Few and very long connections to a pool, and a worker that is started again and again."""
-    count = _amount(act, {"weak": 2, "middle": 8, "strong": 30})
+    count = _by_strength(act, {"weak": 2, "middle": 8, "strong": 30})
     user = log.host.service_account
-    program = {"weak": "python3", "middle": "kworkerds", "strong": "xmrig"}[act.strength or ""]
+    program = _by_strength(act, {"weak": "python3", "middle": "kworkerds", "strong": "xmrig"})
     log.launch(log.seconds(count), program, "sh", user, f"{program} -o pool")
     log.launch(log.seconds(count // 2), "nproc", "sh", user)
     peer = odd_address(log.fleet, "pool", act.story)
@@ -110,8 +111,8 @@ def _miner(act: Act, log: HostDay) -> None:
 
 def _exfiltration(act: Act, log: HostDay) -> None:
     """Uploads in the small hours to a storage that this machine never used."""
-    count = _amount(act, {"weak": 3, "middle": 10, "strong": 40})
-    out = _amount(act, {"weak": 8_000_000, "middle": 60_000_000, "strong": 400_000_000})
+    count = _by_strength(act, {"weak": 3, "middle": 10, "strong": 40})
+    out = _by_strength(act, {"weak": 8_000_000, "middle": 60_000_000, "strong": 400_000_000})
     peer = odd_address(log.fleet, "storage", act.story)
     windows = log.host.role.is_windows
     program, parent = ("powershell.exe", "svchost.exe") if windows else ("curl", "sh")
@@ -124,15 +125,14 @@ def _exfiltration(act: Act, log: HostDay) -> None:
 
 def _lateral_movement(act: Act, log: HostDay) -> None:
     """A service account goes from machine to machine, and looks round on each."""
-    steps = _amount(act, {"weak": 2, "middle": 6, "strong": 15})
-    by_index = {host.index: host for host in log.fleet.hosts}
+    steps = _by_strength(act, {"weak": 2, "middle": 6, "strong": 15})
     is_windows = log.host.role.is_windows
     shell = "cmd.exe" if is_windows else "bash"
     looks = ("whoami.exe", "net.exe", "tasklist.exe") if is_windows else ("id", "ss", "ps")
     seconds = log.at_hours(steps, 0.0, 6.0)
     account = "svc_deploy"
     if act.place == 0:
-        targets = [by_index[index] for index in act.partners]
+        targets = [log.fleet.host(index) for index in act.partners]
         for target in targets:
             n = steps // len(targets) + 1
             tool = "powershell.exe" if is_windows else "ssh"
@@ -140,7 +140,7 @@ def _lateral_movement(act: Act, log: HostDay) -> None:
             log.connect(log.at_hours(n, 0.0, 6.0), tool, [target.address] * n, 5985, account,
                         service="http", lasting=30.0)  # fmt: skip
         return
-    source = by_index[act.partners[0]]
+    source = log.fleet.host(act.partners[0])
     log.logons += [Logon(second, account, 3, source.address, False) for second in seconds]
     log.launch(seconds[:2], shell, "wsmprovhost.exe" if is_windows else "sshd", account)
     for n, second in enumerate(seconds):
@@ -149,7 +149,7 @@ def _lateral_movement(act: Act, log: HostDay) -> None:
 
 def _group(act: Act, log: HostDay) -> None:
     """Several people opened the same letter: the same child of Word, the same master."""
-    count = _amount(act, {"weak": 4, "middle": 16, "strong": 60})
+    count = _by_strength(act, {"weak": 4, "middle": 16, "strong": 60})
     user = _person(log)
     story = act.story
     peers = [odd_address(log.fleet, "group", story, n) for n in range(2)]

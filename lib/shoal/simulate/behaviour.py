@@ -189,7 +189,7 @@ def ordinary_day(fleet: Fleet, host: Host, day: int, event_date: date) -> HostDa
     _add_talks(log, habits, activity)
     _add_oddities(log, activity)
     _add_logons(log, activity)
-    add_updates(log)
+    _add_updates(log)
     return log
 
 
@@ -376,7 +376,7 @@ def _add_logons(log: HostDay, activity: float) -> None:
             log.logons.append(Logon(second, user, 3, source, bool(rng.random() < 0.04)))
 
 
-def add_updates(log: HostDay) -> None:
+def _add_updates(log: HostDay) -> None:
     """Software that arrives in the whole fleet: every machine within a few days of each other."""
     own = rng_of(log.fleet.seed, "wave", log.host.nature).integers(_UPDATE_TAKES_DAYS)
     number, since = divmod(log.day, _UPDATE_EVERY_DAYS)

@@ -22,6 +22,7 @@ _WEB_NETWORKS = 14
 """Networks of the big providers, where most of what people look at lies."""
 _PRINTERS = 12
 _HOMES = 120
+_PUBLIC_OCTETS = [n for n in range(11, 223) if n not in (100, 127, 169, 172, 192, 198, 203)]
 _EDGES = 40
 """Addresses of the delivery network that stands before the web servers."""
 
@@ -88,6 +89,14 @@ class Fleet:
     def by_role(self, name: str) -> list[Host]:
         """Machines of a role, by index."""
         return self._by_role.get(name, [])
+
+    def host(self, index: int) -> Host:
+        """A machine by its index, which is not its place once others have joined."""
+        return self._by_index[index]
+
+    @cached_property
+    def _by_index(self) -> dict[int, Host]:
+        return {host.index: host for host in self.hosts}
 
     @cached_property
     def _by_role(self) -> dict[str, list[Host]]:
@@ -193,12 +202,12 @@ def join_fleet(fleet: Fleet, newcomers: Sequence[Host]) -> Fleet:
 
 def replacement_of(host: Host, index: int, first: int) -> Host:
     """A new machine for the same person, with the same habits and another name."""
-    block, _, _ = host.address.rpartition(".")
+    network = ".".join(host.address.split(".")[:2])
     return replace(
         host,
         index=index,
         name=f"{host.name}-n",
-        address=f"{block.rsplit('.', 1)[0]}.{100 + index // 250}.{index % 250 + 1}",
+        address=f"{network}.{100 + index // 250}.{index % 250 + 1}",
         first=first,
     )
 
@@ -212,8 +221,7 @@ def _web_address(seed: int, site: int) -> str:
 
 def _public_octet(number: int) -> int:
     """First part of an address that is neither private, local nor multicast."""
-    allowed = [n for n in range(11, 223) if n not in (127, 169, 172, 192, 100, 198, 203)]
-    return allowed[number % len(allowed)]
+    return _PUBLIC_OCTETS[number % len(_PUBLIC_OCTETS)]
 
 
 def _number(parts: Sequence[str | int]) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Literal, get_args
 
 from shoal.simulate.fleet import (
@@ -115,9 +116,16 @@ class Simulation:
         """Calendar date of a day by its number."""
         return self.start + timedelta(days=day)
 
-    def acts_on(self, day: int) -> list[Act]:
-        """What happens on a day."""
-        return [act for act in self.acts if act.day == day]
+    def acts_of(self, host: Host, day: int) -> Sequence[Act]:
+        """What a machine does on a day beside its ordinary work, in order."""
+        return self._by_host_day.get((host.index, day), ())
+
+    @cached_property
+    def _by_host_day(self) -> dict[tuple[int, int], list[Act]]:
+        found: dict[tuple[int, int], list[Act]] = {}
+        for act in self.acts:
+            found.setdefault((act.host, act.day), []).append(act)
+        return found
 
 
 def plan_simulation(
@@ -304,26 +312,18 @@ def _plan_arrivals(fleet: Fleet, days: int, rng: Rng) -> tuple[Fleet, list[Act]]
         site = SITES[int(rng.integers(len(SITES)))]
         host = make_host(index, ROLE_BY_NAME[role], site, 900 + number)
         day = int(rng.choice(late))
-        welcome("new_joiner", number, _arriving(host, day), 3)
+        welcome("new_joiner", number, replace(host, first=day), 3)
         index += 1
     pool = fleet.by_role("office_workstation")
     swapped = rng.choice(len(pool), size=max(1, len(fleet.hosts) // 150), replace=False)
     for number, place in enumerate(swapped):
         old, day = pool[int(place)], int(rng.choice(late))
-        newcomers.append(_leaving(old, day - 1))
+        newcomers.append(replace(old, last=day - 1))
         welcome("hardware_swap", number, replacement_of(old, index, day), 3)
         index += 1
     day = int(rng.choice(late))
     for number in range(3):
         host = make_host(index, ROLE_BY_NAME["domain_controller"], SITES[2], 700 + number)
-        welcome("new_small_role", 0, _arriving(host, day, NEW_ROLE_LABEL), days)
+        welcome("new_small_role", 0, replace(host, first=day, label=NEW_ROLE_LABEL), days)
         index += 1
     return join_fleet(fleet, newcomers), acts
-
-
-def _arriving(host: Host, day: int, label: str | None = None) -> Host:
-    return replace(host, first=day, label=label or host.label)
-
-
-def _leaving(host: Host, day: int) -> Host:
-    return replace(host, last=day)

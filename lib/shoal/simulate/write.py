@@ -89,16 +89,14 @@ def write_chunk(simulation: Simulation, day: int, chunk: int, folder: Path) -> i
 def log_of(simulation: Simulation, host: Host, day: int) -> HostDay:
     """All that a machine does on a day: what is ordinary, and what was planned beside it."""
     log = ordinary_day(simulation.fleet, host, day, simulation.date_of(day))
-    for act in simulation.acts:
-        if act.day == day and act.host == host.index:
-            perform(act, log)
+    for act in simulation.acts_of(host, day):
+        perform(act, log)
     return log
 
 
 def write_truth(simulation: Simulation, path: Path) -> int:
     """Write one row a machine, day and act; return how many."""
-    by_index = {host.index: host for host in simulation.fleet.hosts}
-    rows = [_truth_row(simulation, by_index[act.host], act) for act in simulation.acts]
+    rows = [_truth_row(simulation, act) for act in simulation.acts]
     _write_csv(path, TRUTH_COLUMNS, sorted(rows))
     return len(rows)
 
@@ -120,7 +118,8 @@ def write_labels(simulation: Simulation, path: Path) -> int:
     return len(unique)
 
 
-def _truth_row(simulation: Simulation, host: Host, act: Act) -> tuple[str, ...]:
+def _truth_row(simulation: Simulation, act: Act) -> tuple[str, ...]:
+    host = simulation.fleet.host(act.host)
     return (
         simulation.date_of(act.day).isoformat(),
         host.name,

@@ -12,6 +12,7 @@ from shoal.contracts import INGEST_FILES, QUARANTINE, Table
 from shoal.contracts.events import PARSED_COLUMNS
 from shoal.sources.columns import content_id
 from shoal.sources.files import RawFile
+from shoal.spark.hashing import hash_sum
 
 LISTED = ("file_id", "batch_id", "source_name", "source_file", "size_bytes", "modified_ts")
 """Columns of the ledger that are known before a file is read."""
@@ -188,7 +189,7 @@ def _outcomes_by_file(records: DataFrame) -> DataFrame:
 
 def _content_hash() -> Column:
     """Hash of a file's records in any order: the exact sum of their hashes, and their number."""
-    total = F.sum(F.xxhash64("event_id").cast("decimal(38,0)"))
+    total = hash_sum("event_id")
     text = F.concat_ws("/", total.cast("string"), F.count(F.lit(1)).cast("string"))
     return content_id(text)
 

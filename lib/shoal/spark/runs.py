@@ -22,7 +22,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts import RUNS
@@ -93,7 +92,7 @@ class RunLog:
         """Write the rows kept so far in one commit; they are kept on if that fails."""
         with self._lock:
             if self._rows:
-                self.warehouse.append(self._frame(self._rows), RUNS)
+                self.warehouse.append(self.warehouse.frame(RUNS, self._rows), RUNS)
                 self._rows.clear()
 
     def append_lease(self, keys: Sequence[str], sequence: int, until: datetime) -> bool:
@@ -106,7 +105,7 @@ class RunLog:
         held = [self._row("lease", "held", {"lease_key": key, **columns}) for key in keys]
         with self._lock:
             releases = [row for row in self._rows if row["step"] == "lease"]
-            frame = self._frame([*releases, *held])
+            frame = self.warehouse.frame(RUNS, [*releases, *held])
             try:
                 self.warehouse.append_exclusive(frame, RUNS, _TRANSACTION, sequence)
             except CONFLICTS:
@@ -131,9 +130,6 @@ class RunLog:
         row: dict[str, Any] = dict.fromkeys(RUNS.column_names) | dict(self.facts) | dict(columns)
         row |= {"attempt_id": self.attempt_id, "step": step, "state": state}
         return row | {"run_date": now.date(), "written_ts": now}
-
-    def _frame(self, rows: Sequence[dict[str, Any]]) -> DataFrame:
-        return self.warehouse.frame(RUNS, rows)
 
 
 class Lease:
