@@ -28,7 +28,7 @@ def events_of(spark: SparkSession, kind: str, rows: Sequence[dict[str, Any]]) ->
     filled = []
     for number, row in enumerate(rows):
         ts = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=row.get("s", number))
-        filled.append({"event_id": f"{number:04}", "event_ts": ts, **usual, **row})
+        filled.append({"event_id": f"{number:032x}", "event_ts": ts, **usual, **row})
     table = EVENT_TABLES[kind]
     values = [tuple(row.get(name) for name in table.column_names) for row in filled]
     # Contracts forbid some nulls that are of no concern here.
@@ -89,7 +89,7 @@ def test_long_durations_stop_at_the_largest_sum(
     one = [{"duration_us": hours * HOUR_US, "destination_ip": "10.0.0.1", "s": 5}]
     many = events_of(spark, "network", one).withColumn(
         "event_id",
-        F.explode(F.transform(F.sequence(F.lit(1), F.lit(count)), lambda i: i.cast("string"))),
+        F.explode(F.transform(F.sequence(F.lit(1), F.lit(count)), lambda i: F.lpad(F.hex(i), 32, "0"))),
     )
     activity = aggregate_activity({"network": many}, entity_types=["host"])
     for dimension, value in (("total", ""), ("peer_address", "10.0.0.1")):
@@ -196,7 +196,7 @@ def test_events_alike_are_counted_as_one_by_one(spark: SparkSession) -> None:
     activity = activity_of(spark, "process", rows)
     row = row_of(activity, "host", "program", "a.exe")
     assert (row["event_count"], row["command_line_count"], row["command_line_length"]) == (3, 1, 3)
-    assert row["sample_event_ids"] == ["0000", "0002"]
+    assert row["sample_event_ids"] == [f"{n:032x}" for n in (0, 2)]
     assert row["hour_counts"] == [2, 0, 1] + [0] * (HOUR_SLOTS - 3)
     assert row["gap_counts"] == []
     assert (row["last_ts"] - row["first_ts"]).total_seconds() == 7200

@@ -35,8 +35,9 @@ _COUNTS = [
     "command_line_length",
     "command_line_entropy_mbit",
 ]
+_ENDS = ("smallest", "largest")
+"""Of the ids of the events behind a row, which two are kept as samples."""
 _SIZES = ["bytes_in", "bytes_out", "packets", "duration_us", "duration_ms2"]
-_MEASURES = [*_COUNTS, *_SIZES, "first_ts", "last_ts", "smallest_event_id", "largest_event_id"]
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,7 @@ def _add_measures(events: DataFrame, kind: str, sites: Sequence[SiteHours]) -> D
         "duration_ms2": _clipped(F.round(duration_ms * duration_ms)),
         "first_ts": F.col("event_ts"),
         "last_ts": F.col("event_ts"),
-        "smallest_event_id": F.col("event_id"),
-        "largest_event_id": F.col("event_id"),
+        **{f"{end}_id_{half}": number for end in _ENDS for half, number in _id_halves().items()},
     }
     return events.select(
         "event_date",
@@ -117,6 +117,20 @@ def _add_measures(events: DataFrame, kind: str, sites: Sequence[SiteHours]) -> D
         _hour(sites).alias("hour"),
         *(measure.alias(name) for name, measure in measures.items()),
     )
+
+
+def _id_halves() -> dict[str, Column]:
+    """An event's id, 32 hexadecimal digits, as two longs.
+
+    Text has no fixed size, and for the least of texts Spark sorts all rows where it would hash
+    them: all that follows takes half as long again.
+    """
+    halves = {"high": F.substring("event_id", 1, 16), "low": F.substring("event_id", 17, 16)}
+    return {name: F.conv(half, 16, -10).cast("long") for name, half in halves.items()}
+
+
+def _id_text(high: str, low: str) -> Column:
+    return F.lower(F.concat(*(F.lpad(F.hex(half), 16, "0") for half in (high, low))))
 
 
 def _clipped(measure: Column) -> Column:
@@ -160,8 +174,10 @@ def _merge(rows: DataFrame, keys: Sequence[str], *more: Column) -> DataFrame:
         *(bounded_sum(F.col(name)).alias(name) for name in _SIZES),
         F.min("first_ts").alias("first_ts"),
         F.max("last_ts").alias("last_ts"),
-        F.min("smallest_event_id").alias("smallest_event_id"),
-        F.max("largest_event_id").alias("largest_event_id"),
+        F.min("smallest_id_high").alias("smallest_id_high"),
+        F.min_by("smallest_id_low", "smallest_id_high").alias("smallest_id_low"),
+        F.max("largest_id_high").alias("largest_id_high"),
+        F.max_by("largest_id_low", "largest_id_high").alias("largest_id_low"),
         *more,
     )
 
@@ -191,7 +207,7 @@ def _aggregate(rows: DataFrame, *, gap_bins: int = 0) -> DataFrame:
         *("duration_us", "duration_ms2", "first_ts", "last_ts", "hour_counts"),
         "gap_counts",
         *("command_line_count", "command_line_length", "command_line_entropy_mbit"),
-        F.array_distinct(F.array("smallest_event_id", "largest_event_id")).alias(
-            "sample_event_ids"
-        ),
+        F.array_distinct(
+            F.array(*(_id_text(f"{end}_id_high", f"{end}_id_low") for end in _ENDS))
+        ).alias("sample_event_ids"),
     )

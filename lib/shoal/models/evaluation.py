@@ -174,16 +174,17 @@ def by_kind(hits: Hits) -> pd.DataFrame:
 
 def stories(hits: Hits) -> pd.DataFrame:
     """Each planted or benign story: its nights, and how much of it was listed."""
-    named = hits.truth.assign(listed_date=hits.truth["event_date"].where(hits.truth["is_listed"]))
+    key = ["is_planted", "kind", "story", "strength"]
+    found = hits.truth[hits.truth["is_listed"]].groupby(key)["event_date"].min()
     return (
-        named.groupby(["is_planted", "kind", "story", "strength"])
+        hits.truth.groupby(key)
         .agg(
             hosts=("host", "nunique"),
             host_nights=("host", "size"),
             listed=("is_listed", "sum"),
             first_date=("event_date", "min"),
-            first_listed=("listed_date", "min"),
         )
+        .join(found.rename("first_listed"))
         .reset_index()
         .sort_values(
             ["is_planted", "kind", "first_date", "story"], ascending=[False, True, True, True]

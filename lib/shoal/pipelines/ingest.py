@@ -41,14 +41,16 @@ from shoal.sources.records import (
     conform_events,
     cut_records,
     keep_new_events,
+    repeated_ids,
 )
 from shoal.spark.runs import utc_now
-from shoal.spark.session import persisted
+from shoal.spark.session import persisted, settled
 from shoal.spark.tables import Warehouse, quote_literal
 
 log = logging.getLogger(__name__)
 
 _COUNTED = ("read_count", "event_count", "duplicate_count", "ignored_count", "quarantined_count")
+_BROADCAST_IDS = 1_000_000
 _ADMITTED = "file_id string, event_date date"
 
 
@@ -249,16 +251,16 @@ def _read_batch(
         records = found.join(F.broadcast(listing.select("file_id")), ["file_id"], how="left_semi")
         days = _event_days(records)
         existing = _existing_events(warehouse, days, listing)
-        with persisted(keep_new_events(records, existing)) as events:
-            warehouse.append_once(aggregate_quarantine(records), QUARANTINE, transaction, 1)
-            for kind in days:
-                table = EVENT_TABLES[kind]
-                rows_of_kind = conform_events(events, kind, table)
-                warehouse.append_once(rows_of_kind, table, transaction, 1)
-            ledger = aggregate_ledger(listing, records, events)
-            ledger = _mark_changed(ledger, found, listing)
-            own = f"batch_id = {quote_literal(batch_id)}"
-            warehouse.replace_where(ledger, INGEST_FILES, own)
+        events = _new_events(records, existing)
+        warehouse.append_once(aggregate_quarantine(records), QUARANTINE, transaction, 1)
+        for kind in days:
+            table = EVENT_TABLES[kind]
+            rows_of_kind = conform_events(events, kind, table)
+            warehouse.append_once(rows_of_kind, table, transaction, 1)
+        ledger = aggregate_ledger(listing, records, events)
+        ledger = _mark_changed(ledger, found, listing)
+        own = f"batch_id = {quote_literal(batch_id)}"
+        warehouse.replace_where(ledger, INGEST_FILES, own)
     _report(context, batch_id, rows)
 
 
@@ -306,12 +308,29 @@ def _event_days(records: DataFrame) -> dict[str, list[date]]:
     return days
 
 
+def _new_events(records: DataFrame, existing: DataFrame) -> DataFrame:
+    """The events among the records that neither the tables nor an equal record already stand for.
+
+    Only those that may not be new are shuffled whole, and only if there are any.
+    """
+    events = records.where(F.col("outcome") == "event")
+    repeated = settled(repeated_ids(events, existing))
+    count = repeated.count()
+    if not count:
+        return events
+    if count <= _BROADCAST_IDS:
+        repeated = F.broadcast(repeated)
+    doubtful = events.join(repeated, ["event_id"], how="left_semi")
+    certain = events.join(repeated, ["event_id"], how="left_anti")
+    return certain.unionByName(settled(keep_new_events(doubtful, existing)))
+
+
 def _existing_events(
     warehouse: Warehouse, days: dict[str, list[date]], listing: DataFrame
 ) -> DataFrame:
     """Ids of the events that the tables hold on those days, this batch's own left out.
 
-    Left out, because this is evaluated again after the batch's first tables are written.
+    Left out, because what an attempt before wrote is no reason to leave an event out now.
     """
     known = [
         warehouse.read(EVENT_TABLES[kind])

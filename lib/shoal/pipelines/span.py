@@ -23,8 +23,9 @@ from shoal.pipelines.plan import NightPlan, plan_night
 from shoal.spark.days import Windows
 from shoal.spark.nights import Night, hide_nights, read_nights, read_published
 
-SPAN_NIGHTS = 14
-"""Longest span: beyond that little is gained, and the nights' rows must fit in one job."""
+SPAN_NIGHTS = 28
+"""Longest span: Spark plans and compiles a step once for all of them, and beyond a month that is
+little of its time."""
 
 
 @dataclass(frozen=True)
@@ -124,15 +125,14 @@ def span_of_night(context: Context, event_date: date) -> Span:
 def first_span(plans: Sequence[NightPlan]) -> Span:
     """The nights at the start of ``plans`` that are to run at once.
 
-    A span ends where the next night's last published one is none of it, before other labels are in
-    force, and before the first fit ever of an entity type: there is nothing yet to expect of it.
+    A span ends where the next night's last published one is none of it, and before other labels are
+    in force.
     """
 
     def goes_on(pair: tuple[NightPlan, NightPlan]) -> bool:
         before, plan = pair
         follows = bool(plan.earlier) and plan.earlier[-1].event_date == before.event_date
-        is_alike = plan.labels == before.labels
-        return follows and is_alike and all(change.sequence > 1 for change in plan.expected)
+        return follows and plan.labels == before.labels
 
     later = takewhile(goes_on, pairwise(plans[:SPAN_NIGHTS]))
     return Span((plans[0], *(plan for _, plan in later)))

@@ -89,10 +89,25 @@ def add_event_date(
     )
 
 
-def keep_new_events(records: DataFrame, existing: DataFrame) -> DataFrame:
+def repeated_ids(events: DataFrame, existing: DataFrame) -> DataFrame:
+    """Ids (event_id) that several of the events share, or that ``existing`` (event_id) holds.
+
+    They are few but for a file that is read again; all other events are new without a doubt.
+    """
+    known = existing.distinct().withColumn("is_known", F.lit(True))
+    return (
+        events.groupBy("event_id")
+        .agg(F.count(F.lit(1)).alias("count"))
+        .join(known, ["event_id"], how="left")
+        .where((F.col("count") > 1) | F.col("is_known"))
+        .select("event_id")
+    )
+
+
+def keep_new_events(events: DataFrame, existing: DataFrame) -> DataFrame:
     """Keep one event of each id, and none whose id ``existing`` (event_id) holds.
 
-    Record → event. Equal records of one file are events of their own (a log may write two within
+    Event → event. Equal records of one file are events of their own (a log may write two within
     one tick of its clock), told apart by their number; of equal records in several files the one
     in the file that sorts first is kept. So neither the order of reading nor the partitioning, nor
     which file came when, has a say.
@@ -101,9 +116,8 @@ def keep_new_events(records: DataFrame, existing: DataFrame) -> DataFrame:
     in_batch = Window.partitionBy("event_id", "number").orderBy("source_file", "file_id")
     numbered = F.concat_ws("/", F.col("event_id"), F.col("number").cast("string"))
     return (
-        records.where(F.col("outcome") == "event")
         # By the id alone, which serves both windows: one shuffle, not two.
-        .repartition("event_id")
+        events.repartition("event_id")
         .withColumn("number", F.row_number().over(in_file))
         .withColumn("place", F.row_number().over(in_batch))
         .where(F.col("place") == 1)
@@ -145,7 +159,7 @@ def aggregate_ledger(listing: DataFrame, records: DataFrame, events: DataFrame) 
     ----------
     listing : the files, columns LISTED
     records : all their records, as :func:`add_event_date` leaves them
-    events : those that :func:`keep_new_events` kept
+    events : those of them that are new
     """
     zero = F.lit(0).cast("long")
     ignored = records.where(F.col("outcome") == "ignored")

@@ -32,6 +32,11 @@ _UNLESS_SET = {
     # Line numbers in Spark's own errors: half of all calls from Python to the JVM.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.sql.dataFrameQueryContext.enabled": "false",
+    # Longer methods, as Spark generates them for wide rows, Java never compiles: parsing raw logs
+    # takes 1.4 times as long. Above this limit Spark generates shorter ones.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
+    # Building dictionaries of what is persisted takes longer than reading it ever will.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
 }
 
 _LOCAL = {
@@ -131,6 +136,15 @@ def persisted(frame: DataFrame) -> Iterator[DataFrame]:
         yield kept
     finally:
         kept.unpersist()
+
+
+def settled(frame: DataFrame) -> DataFrame:
+    """Compute a DataFrame now and keep its rows apart from all that they came from.
+
+    For what is read again after tables behind it are written: to each such write Spark answers by
+    computing what is persisted anew.
+    """
+    return frame.localCheckpoint()
 
 
 @contextmanager
