@@ -19,8 +19,8 @@ help: ## this list
 setup: ## .venv with the locked packages, Java, Delta's jars (PYTHON=… names the Python)
 	@PYTHON="$(PYTHON)" sh tools/setup.sh
 
-demo: setup ## whole nights on sample data
-	@$(JAVA) sh tools/demo.sh $(ARGS)
+demo: setup ## a sample read, a fleet simulated, its nights run, its lists held against the truth
+	@$(JAVA) $(BIN)/python tools/demo.py
 
 test: setup ## all tests (ARGS='-m "not spark and not e2e"' for those without a JVM)
 	@$(JAVA) $(BIN)/python -m pytest $(ARGS)

@@ -385,6 +385,24 @@ def explain(
 
 
 @app.command()
+def nights(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None,
+    last: Annotated[int, typer.Option(help="Published nights, counted back.", min=1)] = 28,
+    form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Print the last published nights: entities, lists, new models, drift."""
+    from shoal.pipelines.people import list_nights
+    from shoal.report.pages import nights_page
+
+    wanted = _form(form)
+
+    def work(context: "Context") -> str:
+        return nights_page(list_nights(context, last=last), wanted)
+
+    print(run("nights", conf, overrides, work, is_recorded=False))
+
+
+@app.command()
 def simulate(
     out: Annotated[str, typer.Option("--out", help="New folder for the logs.")],
     conf: ConfOption = DEFAULT_CONF,
@@ -426,7 +444,7 @@ def evaluate(
 ) -> None:
     """Hold the lists of the last nights against the truth, beside rules that anybody has."""
     from shoal.pipelines.evaluate import evaluate as evaluate_nights
-    from shoal.report.evaluation import tables_page
+    from shoal.report.pages import tables_page
 
     wanted = _form(form)
 

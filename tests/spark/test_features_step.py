@@ -89,7 +89,9 @@ def test_long_durations_stop_at_the_largest_sum(
     one = [{"duration_us": hours * HOUR_US, "destination_ip": "10.0.0.1", "s": 5}]
     many = events_of(spark, "network", one).withColumn(
         "event_id",
-        F.explode(F.transform(F.sequence(F.lit(1), F.lit(count)), lambda i: F.lpad(F.hex(i), 32, "0"))),
+        F.explode(
+            F.transform(F.sequence(F.lit(1), F.lit(count)), lambda i: F.lpad(F.hex(i), 32, "0"))
+        ),
     )
     activity = aggregate_activity({"network": many}, entity_types=["host"])
     for dimension, value in (("total", ""), ("peer_address", "10.0.0.1")):

@@ -10,6 +10,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import binom
 from sklearn.ensemble import IsolationForest
 
 from shoal.contracts.scores import MICROCLUSTER
@@ -63,13 +64,9 @@ def compare_lists(lines: pd.DataFrame, truth: pd.DataFrame) -> Hits:
     truth : ``event_date``, ``host``, ``source_address``, ``is_planted``, ``strength``, …; one row
         a host, night and act
     """
-    named = pd.concat(
-        [
-            truth.assign(entity_type=kind, entity_id=truth[kind])
-            for kind in ("host", "source_address")
-        ]
+    met = lines.merge(
+        _named(truth)[[*NIGHT_ENTITY, "host", "is_planted"]], on=NIGHT_ENTITY, how="left"
     )
-    met = lines.merge(named[[*NIGHT_ENTITY, "host", "is_planted"]], on=NIGHT_ENTITY, how="left")
     found = met.dropna(subset=["host"])[["event_date", "host"]].drop_duplicates()
     listed = truth.merge(found.assign(is_listed=True), on=["event_date", "host"], how="left")
     listed["is_listed"] = listed["is_listed"].eq(True)
@@ -81,6 +78,12 @@ def compare_lists(lines: pd.DataFrame, truth: pd.DataFrame) -> Hits:
     )
     by_line["is_benign"] &= ~by_line["is_planted"]
     return Hits(listed, by_line)
+
+
+def _named(truth: pd.DataFrame) -> pd.DataFrame:
+    """Two rows for each of the truth: the machine and its address as entities."""
+    kinds = ("host", "source_address")
+    return pd.concat([truth.assign(entity_type=kind, entity_id=truth[kind]) for kind in kinds])
 
 
 def top_lines(scores: pd.DataFrame, capacity: int) -> pd.DataFrame:
@@ -172,42 +175,73 @@ def by_kind(hits: Hits) -> pd.DataFrame:
     )
 
 
-def stories(hits: Hits) -> pd.DataFrame:
-    """Each planted or benign story: its nights, and how much of it was listed."""
+def stories(hits: Hits, lines: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Each planted or benign story: how much of it was listed, how soon, and where it stood.
+
+    Parameters
+    ----------
+    lines, scores : as for :func:`compare_lists` and :func:`calibration`
+
+    Returns
+    -------
+    ``is_planted``, ``story``, ``strength``, ``host_nights``, ``listed``, ``told_after`` (nights
+    from its first to its first on the list), ``best_rank`` and ``lowest_p`` of its machines and
+    their addresses.
+    """
     key = ["is_planted", "kind", "story", "strength"]
-    found = hits.truth[hits.truth["is_listed"]].groupby(key)["event_date"].min()
-    return (
+    stood = _named(hits.truth).merge(lines, on=NIGHT_ENTITY, how="left")
+    stood = stood.merge(scores[[*NIGHT_ENTITY, "p_value"]], on=NIGHT_ENTITY, how="left")
+    told = hits.truth[hits.truth["is_listed"]].groupby(key)["event_date"].min()
+    found = (
         hits.truth.groupby(key)
         .agg(
-            hosts=("host", "nunique"),
             host_nights=("host", "size"),
             listed=("is_listed", "sum"),
             first_date=("event_date", "min"),
         )
-        .join(found.rename("first_listed"))
+        .join(told.rename("first_listed"))
+        .join(stood.groupby(key).agg(best_rank=("line", "min"), lowest_p=("p_value", "min")))
         .reset_index()
-        .sort_values(
-            ["is_planted", "kind", "first_date", "story"], ascending=[False, True, True, True]
-        )
+        .sort_values(["is_planted", "kind", "story"], ascending=[False, True, True])
     )
+    found["told_after"] = [
+        (told - first).days if isinstance(told, date) else None
+        for told, first in zip(found["first_listed"], found["first_date"], strict=True)
+    ]
+    return found[
+        ["is_planted", "story", "strength", "host_nights", "listed", "told_after", "best_rank",
+         "lowest_p"]
+    ]  # fmt: skip
 
 
 def small_slices(lines: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Share of the lines of each small slice against its share of the entities.
+    """Share of the lines of each small slice against its share of the entities, unlikeliest first.
 
     Parameters
     ----------
     lines : lines with ``entity_type`` and ``slice``
     scores : as for :func:`calibration`
+
+    Returns
+    -------
+    ``slice``, ``entities`` a night, ``share_of_entities``, ``share_of_lines`` and ``chance`` of as
+    many lines or more if lines fell on entities alike.
     """
     keys = ["entity_type", "slice"]
     sizes = scores.groupby([*keys, "event_date"]).size().groupby(keys).mean()
     small = sizes[sizes < SMALL_SLICE]
-    of_entities = scores.groupby(keys).size() / max(len(scores), 1)
-    of_lines = lines.groupby(keys).size() / max(len(lines), 1)
-    found = pd.DataFrame({"entities": small, "share_of_entities": of_entities.reindex(small.index)})
-    found["share_of_lines"] = of_lines.reindex(small.index).fillna(0.0)
-    return found.reset_index()
+    share = (scores.groupby(keys).size() / max(len(scores), 1)).reindex(small.index)
+    count = lines.groupby(keys).size().reindex(small.index).fillna(0).astype(int)
+    found = pd.DataFrame(
+        {
+            "slice": [f"{kind}, {name}" for kind, name in small.index],
+            "entities": small.to_numpy(),
+            "share_of_entities": share.to_numpy(),
+            "share_of_lines": count.to_numpy() / max(len(lines), 1),
+            "chance": binom.sf(count.to_numpy() - 1, max(len(lines), 1), share.to_numpy()),
+        }
+    )
+    return found.sort_values(["chance", "slice"], ignore_index=True)
 
 
 def method_table(methods: Mapping[str, Hits], strengths: Sequence[str]) -> pd.DataFrame:
@@ -216,10 +250,10 @@ def method_table(methods: Mapping[str, Hits], strengths: Sequence[str]) -> pd.Da
         [
             {
                 "method": name,
-                **{f"recall {s}": hits.recall(s) for s in strengths},
-                "recall all": hits.recall(),
+                **{f"recall_{s}": hits.recall(s) for s in strengths},
+                "recall_all": hits.recall(),
                 "precision": hits.precision,
-                "benign lines": hits.benign_share,
+                "benign_lines": hits.benign_share,
             }
             for name, hits in methods.items()
         ]
@@ -231,8 +265,8 @@ def usefulness(lines: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    lines : ``event_date``, ``line``, ``lane``, ``change`` and the entity; the members of a group
-        share their line
+    lines : ``event_date``, ``line``, ``lane``, ``change``, ``expected_by_chance`` and the entity;
+        the members of a group share their line
     """
     told = lines.drop_duplicates(["event_date", "line"])
     return pd.DataFrame(
@@ -240,7 +274,8 @@ def usefulness(lines: pd.DataFrame) -> pd.DataFrame:
             {
                 "nights": lines["event_date"].nunique(),
                 "lines": len(told),
-                "different entities": len(lines.drop_duplicates(ENTITY)),
+                "by_chance_alone": lines.groupby("event_date")["expected_by_chance"].max().sum(),
+                "different_entities": len(lines.drop_duplicates(ENTITY)),
                 "news": int(told["change"].isin(["new", "raised"]).sum()),
                 "groups": int((told["lane"] == MICROCLUSTER).sum()),
             }

@@ -22,6 +22,7 @@ from shoal.spark.nights import Night, published_nights, read_published
 RARE_ENTITIES = 2
 """A program or port on so many hosts is rare to the rule that everybody has."""
 TRUTH_COLUMNS = ("event_date", "host", "source_address", "kind", "is_planted", "strength", "story")
+SLICES_SHOWN = 12
 MAX_ROWS = 3_000_000
 """Entity-days that an evaluation takes to the driver."""
 
@@ -47,14 +48,20 @@ def evaluate(context: Context, truth_path: Path, *, last: int) -> dict[str, pd.D
     scores = _scores(context, nights)
     strengths = [s for s in STRENGTHS if (truth["strength"] == s).any()]
     span = f"{len(nights)} nights to {nights[-1].event_date}, {capacity} lines a night"
+    stories = ev.stories(hits["shoal"], lines, scores)
+    planted = stories["is_planted"]
+    stories = stories.drop(columns="is_planted")
     return {
         f"Lists of {span}": ev.method_table(hits, strengths),
         "Planted host-nights on the list": ev.by_kind(hits["shoal"]),
-        "Where each stands": ev.stories(hits["shoal"]),
+        "Where each intrusion stands": stories[planted],
+        "Where what only looks like one stands": stories[~planted].drop(columns="strength"),
         "Use of the list": ev.usefulness(lines),
-        "Withheld": _withheld(context, nights),
+        "Withheld from the list": _withheld(context, nights),
         "p-values where nothing is planted": ev.calibration(_without(scores, truth)),
-        f"Slices under {ev.SMALL_SLICE} entities": ev.small_slices(lines, scores),
+        f"Slices under {ev.SMALL_SLICE} entities, by how unlikely their lines are": (
+            ev.small_slices(lines, scores).head(SLICES_SHOWN)
+        ),
     }
 
 
@@ -75,12 +82,20 @@ def _trivial_lists(
 
 
 def _withheld(context: Context, nights: Sequence[Night]) -> pd.DataFrame:
-    """Entity-nights that were not scored, and those strange as ever, by why."""
+    """Entity-nights that are not on the list though not usual, by why, or were not scored."""
     unscored = read_published(context.warehouse, UNSCORED, nights)
     listed = read_published(context.warehouse, OUTLIERS, nights)
     standing = listed.where(F.col("lane") == STANDING).select(F.col("lane").alias("reason"))
-    why = unscored.select("reason").unionByName(standing)
-    return _bounded(why.groupBy("reason").agg(F.count("*").alias("entity_nights")))
+    scores = read_published(context.warehouse, ENTITY_SCORES, nights)
+    limit = context.settings.outliers.max_p_value
+    crowded_out = (
+        scores.where(F.col("p_value") <= limit)
+        .join(listed, ev.NIGHT_ENTITY, how="left_anti")
+        .select(F.lit(f"p <= {limit:g}, but no room on the list").alias("reason"))
+    )
+    why = unscored.select(F.concat(F.lit("not scored: "), "reason").alias("reason"))
+    told = why.unionByName(standing).unionByName(crowded_out)
+    return _bounded(told.groupBy("reason").agg(F.count("*").alias("entity_nights")))
 
 
 def read_truth(path: Path) -> pd.DataFrame:
@@ -115,7 +130,8 @@ def _lines(context: Context, nights: Sequence[Night]) -> pd.DataFrame:
     rows = read_published(context.warehouse, OUTLIERS, nights)
     return _bounded(
         rows.where(F.col("lane") != STANDING).select(
-            *ev.NIGHT_ENTITY, "slice", "lane", "change", F.col("rank").alias("line")
+            *(*ev.NIGHT_ENTITY, "slice", "lane", "change", "expected_by_chance"),
+            F.col("rank").alias("line"),
         )
     )
 
@@ -123,7 +139,9 @@ def _lines(context: Context, nights: Sequence[Night]) -> pd.DataFrame:
 def _features(context: Context, nights: Sequence[Night]) -> pd.DataFrame:
     rows = read_published(context.warehouse, ENTITY_FEATURES, nights)
     rows = rows.where(F.col("feature_set") == "builtin")
-    return _bounded(rows.select(*ev.NIGHT_ENTITY, *FEATURE_NAMES))
+    found = _bounded(rows.select(*ev.NIGHT_ENTITY, *FEATURE_NAMES))
+    # A forest draws its samples by the place of rows.
+    return found.sort_values(ev.NIGHT_ENTITY, ignore_index=True)
 
 
 def _scores(context: Context, nights: Sequence[Night]) -> pd.DataFrame:

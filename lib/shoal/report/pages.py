@@ -1,9 +1,12 @@
-"""Pages of the command line: a night's list, an entity explained."""
+"""Pages of the command line: a night's list, an entity explained, nights, an evaluation."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from typing import Any
+
+import pandas as pd
 
 from shoal.contracts.scores import MICROCLUSTER, STRAY
 from shoal.log import plain
@@ -27,6 +30,8 @@ _LIST_COLUMNS = (
     "evidence_text",
 )
 _SHARED_SHOWN = 6
+WIDTH = 80
+"""Columns of a terminal that pages fit in."""
 
 
 def list_page(
@@ -76,6 +81,20 @@ def _line_block(line: Mapping[str, Any]) -> str:
     return "\n".join(wrapped(text) for text in (head, facts, *reasons, *evidence[:4]))
 
 
+def nights_page(nights: Sequence[Mapping[str, Any]], form: Form) -> str:
+    """Published nights, a row each."""
+    if not nights:
+        return (
+            "no night is published yet: run `shoal nightly`"
+            if form == "table"
+            else render([], [], form)
+        )
+    if form != "table":
+        return render(nights, list(nights[0]), form)
+    rows = [{"night": f"{n['event_date']:%a %Y-%m-%d}", **n} for n in nights]
+    return render(rows, [name for name in rows[0] if name != "event_date"], form, width=WIDTH)
+
+
 def entity_page(found: Mapping[str, Any], form: Form) -> str:
     """One entity's night."""
     if form != "table":
@@ -93,9 +112,34 @@ def entity_page(found: Mapping[str, Any], form: Form) -> str:
         )
     if found.get("activity"):
         names = ["dimension", "value", "event_count", "first_ts", "last_ts"]
-        parts.append(render(found["activity"], names, "table", width=80))
+        parts.append(render(found["activity"], names, "table", width=WIDTH))
     return "\n\n".join(parts)
 
 
 def _all_reasons(found: Mapping[str, Any]) -> str:
     return "; ".join(reason_text(reason) for reason in found.get("reasons") or [])
+
+
+def tables_page(tables: Mapping[str, pd.DataFrame], form: Form) -> str:
+    """Titled tables, one after the other; as ``json`` one object of lists of rows."""
+    records = {title: _records(rows) for title, rows in tables.items()}
+    if form == "json":
+        return json.dumps(records, indent=2, default=str)
+    return "\n\n\n".join(_one(title, rows, form) for title, rows in records.items())
+
+
+def _one(title: str, rows: list[dict[str, Any]], form: Form) -> str:
+    if not rows:
+        return f"{title}: none"
+    body = render(rows, list(rows[0]), form, width=WIDTH if form == "table" else None)
+    return f"{wrapped(title)}\n\n{body}"
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): _plain(v) for k, v in row.items()} for row in rows.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+        return None
+    return value.item() if hasattr(value, "item") else value

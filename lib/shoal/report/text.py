@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal
 
+from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -21,6 +22,8 @@ Form = Literal["table", "json", "csv", "md"]
 FORMS: tuple[Form, ...] = ("table", "json", "csv", "md")
 _FORMULA = ("=", "+", "-", "@")
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>()#+!|~&:@"})
+_NEVER_FOLDED = 30
+"""Longest cell of a column that keeps its width while others fold."""
 _WWW = re.compile(r"www\.", re.IGNORECASE)
 
 
@@ -117,11 +120,17 @@ def _markdown_cell(value: Any) -> str:
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], width: int | None) -> str:
-    table = RichTable(pad_edge=False)
+    table = RichTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         is_number = all(isinstance(row.get(name), (int, float, type(None))) for row in rows)
+        longest = max((cell_len(cell(row.get(name))) for row in rows), default=0)
+        # A word a line: columns of numbers are narrow, whatever they are called.
         table.add_column(
-            name.replace("_", " "), justify="right" if is_number else "left", overflow="fold"
+            name.replace("_", "\n"),
+            justify="right" if is_number else "left",
+            vertical="top",
+            overflow="fold",
+            no_wrap=longest <= _NEVER_FOLDED,
         )
     for row in rows:
         table.add_row(*(Text(cell(row.get(name))) for name in columns))
