@@ -15,41 +15,38 @@ from shoal.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = "warehouse/fleet-logs"
-SAMPLE, FLEET = "conf/demo.yaml", "conf/fleet.yaml"
+CONF = "--conf conf/demo.yaml"
 NIGHTS = "--start 2026-09-01 --end 2026-09-28"
 STORY = (
-    ("The tables are made from their contracts.", f"tables apply --conf {FLEET}"),
+    ("The tables are made from their contracts.", f"tables apply {CONF}"),
     (
-        "A real sample is read: Sysmon and Security logs of attack rehearsals. Every record is\n"
-        "accounted for: an event, a duplicate, of a type that no table takes, or in quarantine.",
-        f"ingest --conf {SAMPLE} --start 2019-01-01 --end 2023-12-31",
+        "No public log has a quiet month with known intrusions in it, so one is made: 300\n"
+        "machines, 28 days, raw logs, and the truth about them, which no model or list sees.",
+        f"simulate {CONF} --out {LOGS} --seed 7 --volume 0.5",
     ),
     (
-        "No public log has a quiet month with known intrusions in it, so one is made: 300 machines,\n"
-        "28 days, raw logs, and the truth about them, which no model and no list sees.",
-        f"simulate --conf {FLEET} --out {LOGS} --seed 7",
+        "All is read, the fleet's logs and a real sample, Sysmon and Security logs of attack\n"
+        "rehearsals: every record is an event, a duplicate, of a type that no table takes, or in\n"
+        "quarantine. Then the month's nights are run, each judged by a model of those before it.",
+        f"nightly {CONF} {NIGHTS}",
     ),
-    (
-        "Its nights are run, each judged by a model of the nights before it.",
-        f"nightly --conf {FLEET} {NIGHTS}",
-    ),
-    ("Last night's list: who, why, and the activity behind it.", f"outliers --conf {FLEET}"),
+    ("Last night's list: who, why, and the activity behind it.", f"outliers {CONF}"),
     (
         "The lists of the last 14 nights against the truth, beside rules that anybody has: where\n"
         "each intrusion stands and each thing that only looks like one, what was withheld and\n"
         "why, and what chance alone would have listed.",
-        f"evaluate --conf {FLEET} --truth {LOGS}/truth.csv",
+        f"evaluate {CONF} --truth {LOGS}/truth.csv",
     ),
     (
         "The month: lists, models, and how much of each night's groups of machines and addresses\n"
         "is that of the night before (adjusted Rand index; 1 is all).",
-        f"nights --conf {FLEET}",
+        f"nights {CONF}",
     ),
 )
 END = f"""
 The tables lie in warehouse/demo/, plain Delta for any reader. Look further with
-  .venv/bin/shoal explain NAME --conf {FLEET}
-  .venv/bin/shoal outliers --conf {FLEET} --date 2026-09-20 --format json"""
+  .venv/bin/shoal explain NAME {CONF}
+  .venv/bin/shoal outliers {CONF} --date 2026-09-20 --format json"""
 
 
 def tell() -> int:

@@ -414,6 +414,9 @@ def simulate(
     strength: Annotated[
         str, typer.Option(help="Of what is planted: weak, middle, strong or all.")
     ] = "all",
+    volume: Annotated[
+        float, typer.Option(help="Of ordinary days, 1 as the roles have it.", min=0.1, max=10)
+    ] = 1.0,
     planted: Annotated[bool, typer.Option(help="Plant intrusions.")] = True,
     benign: Annotated[bool, typer.Option(help="Plant what only looks like them.")] = True,
 ) -> None:
@@ -426,7 +429,7 @@ def simulate(
     if not strengths:
         raise UsageError(f"--strength {strength!r} is not one of {', '.join(STRENGTHS)}, all")
     first = _date("--start", start)
-    request = Request(hosts, days, first, seed, strengths, planted, benign)
+    request = Request(hosts, days, first, seed, strengths, planted, benign, volume)
 
     def work(context: "Context") -> None:
         simulate_fleet(context, request, Path(out))

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -32,6 +31,8 @@ from shoal.spark.nights import Night, read_published
 
 log = logging.getLogger(__name__)
 
+_FITS_AT_ONCE = 3
+
 
 def fit(context: Context, span: Span, *, only_due: bool = False) -> Span:
     """Fit the models that serve from each night on, on the nights before it, and promote them.
@@ -47,7 +48,7 @@ def fit(context: Context, span: Span, *, only_due: bool = False) -> Span:
     """
     for plan in span.plans:
         wanted = plan.expected if only_due else _all_changes(context, plan)
-        outcomes = _fit_night(context, plan, wanted)
+        outcomes = _fit_nights(context, [(plan, wanted)])[0] if wanted else []
         _write(context, outcomes)
         promote(context, outcomes)
     return span
@@ -58,12 +59,13 @@ def fit_due(context: Context, span: Span) -> Span:
 
     Where a fit ends otherwise than expected the span is cut after its night.
     """
-    number = 0
-    while number < len(span.plans):
-        plan = span.plans[number]
-        if plan.expected:
-            span = span.ended(number, _fit_night(context, plan, plan.expected))
-        number += 1
+    due = [number for number, plan in enumerate(span.plans) if plan.expected]
+    plans = [span.plans[number] for number in due]
+    ended = _fit_nights(context, [(plan, plan.expected) for plan in plans]) if due else []
+    for number, outcomes in zip(due, ended, strict=True):
+        if number >= len(span.plans):
+            break
+        span = span.ended(number, outcomes)
     _write(context, [outcome for outcomes in span.fitted.values() for outcome in outcomes])
     return span
 
@@ -75,18 +77,26 @@ def promote(context: Context, outcomes: Sequence[Outcome]) -> None:
         write_changes(context.warehouse, [outcome.change for outcome in outcomes], reasons)
 
 
-def _fit_night(context: Context, plan: NightPlan, wanted: Sequence[StatusChange]) -> list[Outcome]:
-    """Fit the models that are to serve from a night on; return how that ended."""
-    if not wanted:
-        return []
-    kinds = ", ".join(change.entity_type for change in wanted)
-    subject = f"{plan.event_date} {kinds}"
-    with context.night_step("fit", {plan.event_date: plan.run_id}, subject=subject) as rows:
-        # Side by side: most of a fit is the driver's own work.
-        with ThreadPoolExecutor(max_workers=len(wanted)) as pool:
-            outcomes = list(pool.map(partial(_fit_type, context, plan), wanted))
-        rows[plan.event_date]["models"] = sum(len(outcome.models) for outcome in outcomes)
-    return outcomes
+def _fit_nights(
+    context: Context, wanted: Sequence[tuple[NightPlan, Sequence[StatusChange]]]
+) -> list[list[Outcome]]:
+    """Fit the models that are to serve from each night on; return how that ended.
+
+    Several side by side: half of a fit is the driver's own work. No fit knows of another.
+    """
+    nights = {plan.event_date: plan.run_id for plan, _ in wanted}
+    kinds = sorted({change.entity_type for _, changes in wanted for change in changes})
+    subject = f"{', '.join(f'{day:%m-%d}' for day in nights)} {', '.join(kinds)}"
+    with context.night_step("fit", nights, subject=subject) as rows:
+        with ThreadPoolExecutor(max_workers=_FITS_AT_ONCE) as pool:
+            running = [
+                [pool.submit(_fit_type, context, plan, change) for change in changes]
+                for plan, changes in wanted
+            ]
+        found = [[fit.result() for fit in own] for own in running]
+        for day, own in zip(nights, found, strict=True):
+            rows[day]["models"] = sum(len(outcome.models) for outcome in own)
+    return found
 
 
 def _write(context: Context, outcomes: Sequence[Outcome]) -> None:

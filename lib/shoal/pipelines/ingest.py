@@ -427,16 +427,24 @@ def _report(context: Context, batch_id: str, rows: dict[str, int]) -> None:
     """Add what came of a batch to ``rows``, and its faults to the context's."""
     own = context.warehouse.read(INGEST_FILES).where(F.col("batch_id") == batch_id)
     is_unreadable = F.col("status") == "unreadable"
-    totals = own.agg(
-        *(F.sum(name) for name in _COUNTED),
-        F.sum(F.when(~is_unreadable, F.col("quarantined_count"))),
-    ).collect()[0]
-    *counted, in_quarantine = (int(value or 0) for value in totals)
-    for name, value in zip(_COUNTED, counted, strict=True):
-        rows[_plain(name)] += value
+    sums = (
+        own.groupBy("source_name")
+        .agg(
+            *(F.sum(name).alias(name) for name in _COUNTED),
+            F.sum(F.when(~is_unreadable, F.col("quarantined_count"))).alias("in_quarantine"),
+        )
+        .orderBy("source_name")
+        .collect()
+    )
+    for row in sums:
+        counts = {_plain(name): int(row[name] or 0) for name in _COUNTED}
+        for name, value in counts.items():
+            rows[name] += value
+        told = ", ".join(f"{name} {value:,}" for name, value in counts.items())
+        log.info("source %s: %s", row["source_name"], told)
+    in_quarantine = sum(int(row["in_quarantine"] or 0) for row in sums)
     for row in own.where(F.col("status") == "changed").select("source_file").collect():
         context.faults.append(f"{row['source_file']} changed while it was read; read next time")
-    log.info("batch %s: %s read", batch_id, f"{counted[0]:,}")
     if in_quarantine:
         noun = "record" if in_quarantine == 1 else "records"
         context.faults.append(f"{in_quarantine:,} {noun} in quarantine: see its reasons")

@@ -280,7 +280,7 @@ def _expected(
     """Mean count of each item today."""
     # Machines idle less than people do.
     own = np.asarray([activity if i.account == "user" else max(activity, 0.6) for i in items])
-    means = np.asarray([item.mean for item in items])
+    means = np.asarray([item.mean for item in items]) * log.fleet.volume
     noise = log.rng.lognormal(0.0, 0.15, len(items))
     kind = type(items[0]).__name__
     drift = _drift(log.fleet, log.host.role, kind, len(items), log.day)

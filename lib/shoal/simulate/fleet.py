@@ -81,10 +81,16 @@ class Host:
 
 @dataclass(frozen=True, eq=False)
 class Fleet:
-    """All machines of a simulation, the same for the same size and seed."""
+    """All machines of a simulation, the same for the same size and seed.
+
+    Attributes
+    ----------
+    volume : what people and services do on an ordinary day, relative to the catalogue of roles
+    """
 
     seed: int
     hosts: tuple[Host, ...]
+    volume: float = 1.0
 
     def by_role(self, name: str) -> list[Host]:
         """Machines of a role, by index."""
@@ -144,7 +150,7 @@ def public_address(seed: int, *parts: str | int, low: int | None = None) -> str:
     return f"{first}.{(number >> 8) % 256}.{(host >> 8) % 256}.{host % 253 + 1}"
 
 
-def build_fleet(hosts: int, seed: int) -> Fleet:
+def build_fleet(hosts: int, seed: int, volume: float = 1.0) -> Fleet:
     """Machines of twenty roles.
 
     Raises
@@ -160,7 +166,7 @@ def build_fleet(hosts: int, seed: int) -> Fleet:
         places = rng.choice(len(SITES), size=size, p=[site.share for site in SITES])
         for number, place in enumerate(places, start=1):
             found.append(make_host(len(found), role, SITES[place], number))
-    return Fleet(seed, tuple(found))
+    return Fleet(seed, tuple(found), volume)
 
 
 def role_sizes(hosts: int) -> list[int]:
@@ -197,7 +203,7 @@ def join_fleet(fleet: Fleet, newcomers: Sequence[Host]) -> Fleet:
     """The fleet with more machines; one of the same name is replaced."""
     renewed = {host.name: host for host in newcomers}
     kept = [renewed.pop(host.name, host) for host in fleet.hosts]
-    return Fleet(fleet.seed, (*kept, *renewed.values()))
+    return replace(fleet, hosts=(*kept, *renewed.values()))
 
 
 def replacement_of(host: Host, index: int, first: int) -> Host:

@@ -38,6 +38,7 @@ class Request:
     Attributes
     ----------
     has_planted, has_benign : whether there are intrusions, and what only looks like them
+    volume : how much goes on on an ordinary day, relative to the catalogue of roles
     """
 
     hosts: int
@@ -47,13 +48,14 @@ class Request:
     strengths: tuple[Strength, ...] = STRENGTHS
     has_planted: bool = True
     has_benign: bool = True
+    volume: float = 1.0
 
 
 @lru_cache(maxsize=2)
 def simulation_of(request: Request) -> Simulation:
     """Plan a simulation; every task does so for itself and arrives at the same."""
     return plan_simulation(
-        build_fleet(request.hosts, request.seed),
+        build_fleet(request.hosts, request.seed, request.volume),
         request.start,
         request.days,
         strengths=request.strengths,
