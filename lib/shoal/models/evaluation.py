@@ -69,7 +69,11 @@ def compare_lists(lines: pd.DataFrame, truth: pd.DataFrame) -> Hits:
     )
     found = met.dropna(subset=["host"])[["event_date", "host"]].drop_duplicates()
     listed = truth.merge(found.assign(is_listed=True), on=["event_date", "host"], how="left")
-    listed["is_listed"] = listed["is_listed"].eq(True)
+    # By type: a column without a row has none, and would select columns where masks select rows.
+    listed = listed.assign(
+        is_listed=listed["is_listed"].eq(True).astype(bool),
+        is_planted=listed["is_planted"].astype(bool),
+    )
     by_line = (
         met.assign(is_benign=met["is_planted"].eq(False), is_planted=met["is_planted"].eq(True))
         .groupby(["event_date", "line"])[["is_planted", "is_benign"]]
@@ -204,6 +208,7 @@ def stories(hits: Hits, lines: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFra
         .reset_index()
         .sort_values(["is_planted", "kind", "story"], ascending=[False, True, True])
     )
+    found["is_planted"] = found["is_planted"].astype(bool)
     found["told_after"] = [
         (told - first).days if isinstance(told, date) else None
         for told, first in zip(found["first_listed"], found["first_date"], strict=True)

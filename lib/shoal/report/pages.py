@@ -91,8 +91,21 @@ def nights_page(nights: Sequence[Mapping[str, Any]], form: Form) -> str:
         )
     if form != "table":
         return render(nights, list(nights[0]), form)
-    rows = [{"night": f"{n['event_date']:%a %Y-%m-%d}", **n} for n in nights]
-    return render(rows, [name for name in rows[0] if name != "event_date"], form, width=WIDTH)
+    rows = [
+        {
+            "night": f"{night['event_date']:%a %Y-%m-%d}",
+            "scored": night["scored"],
+            "no_score": night["unscored"],
+            **{name: night[name] for name in ("lines", "news", "by_chance", "new_models")},
+            **{
+                name: None if value is None else round(value, 2)
+                for name, value in night.items()
+                if name.endswith("_rand")
+            },
+        }
+        for night in nights
+    ]
+    return render(rows, list(rows[0]), form, width=WIDTH)
 
 
 def entity_page(found: Mapping[str, Any], form: Form) -> str:

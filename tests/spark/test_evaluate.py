@@ -1,0 +1,127 @@
+"""Published nights held against a truth, and the nights themselves in a row."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from pyspark.sql import functions as F
+from tests.spark.conftest import WINDOWS_NIGHTS
+
+from shoal.contracts import DRIFT_CLUSTERS, ENTITY_SCORES, OUTLIERS, UNSCORED
+from shoal.errors import DataError
+from shoal.pipelines.context import Context, open_context
+from shoal.pipelines.evaluate import TRUTH_COLUMNS, evaluate
+from shoal.pipelines.people import list_nights
+from shoal.spark.nights import published_nights, read_published
+from shoal.spark.tables import Warehouse
+
+LAST = WINDOWS_NIGHTS[1].isoformat()
+
+
+def write_truth(path: Path, rows: Sequence[Sequence[str]]) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([TRUTH_COLUMNS, *rows])
+    return path
+
+
+def listed_hosts(context: Context) -> list[str]:
+    last = published_nights(context.warehouse)[-1:]
+    rows = read_published(context.warehouse, OUTLIERS, last)
+    is_line = (F.col("entity_type") == "host") & (F.col("lane") != "standing")
+    return [row[0] for row in rows.where(is_line).orderBy("rank").select("entity_id").collect()]
+
+
+def test_lists_are_held_against_the_truth_beside_rules(
+    windows_nights: Context, tmp_path: Path
+) -> None:
+    found, *_ = listed_hosts(windows_nights)
+    truth = write_truth(
+        tmp_path / "truth.csv",
+        [
+            (LAST, found, "", "beacon", "true", "middle", "beacon-00"),
+            (LAST, "nobody", "", "miner", "true", "weak", "miner-00"),
+            ("1999-01-01", found, "", "miner", "true", "weak", "miner-01"),
+        ],
+    )
+    tables = evaluate(windows_nights, truth, last=1)
+    by_title = {title.partition(" of ")[0]: rows for title, rows in tables.items()}
+    methods = by_title["Lists"].set_index("method")
+    assert methods.index.tolist() == [
+        "shoal", "rare program or port", "event count", "isolation forest",
+    ]  # fmt: skip
+    assert methods.loc["shoal", ["recall_middle", "recall_weak", "recall_all"]].tolist() == [
+        1.0,
+        0.0,
+        0.5,
+    ]
+    stories = tables["Where each intrusion stands"].set_index("story")
+    assert stories["listed"].to_dict() == {"beacon-00": 1, "miner-00": 0}
+    assert stories.loc["beacon-00", "best_rank"] >= 1
+
+
+def test_what_is_withheld_is_counted_by_why(windows_nights: Context, tmp_path: Path) -> None:
+    truth = write_truth(tmp_path / "truth.csv", [])
+    withheld = evaluate(windows_nights, truth, last=3)["Withheld from the list"]
+    counted = dict(zip(withheld["reason"], withheld["entity_nights"], strict=True))
+    nights = published_nights(windows_nights.warehouse)
+    unscored = read_published(windows_nights.warehouse, UNSCORED, nights).count()
+    scored = read_published(windows_nights.warehouse, ENTITY_SCORES, nights).count()
+    strays = read_published(windows_nights.warehouse, OUTLIERS, nights).count()
+    assert unscored
+    assert sum(n for why, n in counted.items() if why.startswith("not scored")) == unscored
+    # Every score may be listed here (p <= 1): what is not, had no room.
+    crowded = sum(n for why, n in counted.items() if "no room" in why)
+    assert crowded == scored - strays
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read"),
+        ("event_date,host\n2020-09-14,h\n", "has no column source_address, kind, is_planted"),
+        (",".join(TRUTH_COLUMNS) + "\nyesterday,h,a,k,true,weak,s\n", "event_date: Invalid iso"),
+    ],
+    ids=["missing", "columns", "date"],
+)
+def test_a_truth_that_can_not_be_used_says_why(
+    windows_nights: Context, tmp_path: Path, text: str | None, message: str
+) -> None:
+    path = tmp_path / "truth.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        evaluate(windows_nights, path, last=1)
+
+
+def test_without_a_published_night_there_is_nothing_to_evaluate(
+    windows_nights: Context, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    path = {"storage": windows_nights.settings.storage.model_copy(update={"path": warehouse.path})}
+    empty = open_context(warehouse.spark, windows_nights.settings.model_copy(update=path), [])
+    with pytest.raises(DataError, match="no night is published yet: run `shoal nightly`"):
+        evaluate(empty, write_truth(tmp_path / "truth.csv", []), last=1)
+    assert list_nights(empty, last=3) == []
+
+
+def test_nights_are_counted_from_their_tables(windows_nights: Context) -> None:
+    every = list_nights(windows_nights, last=99)
+    nights = published_nights(windows_nights.warehouse)
+    assert [row["event_date"] for row in every] == [night.event_date for night in nights]
+    assert list_nights(windows_nights, last=1) == every[-1:]
+    lists = read_published(windows_nights.warehouse, OUTLIERS, nights)
+    for row, night in zip(every, nights, strict=True):
+        own = lists.where((F.col("event_date") == night.event_date) & (F.col("lane") != "standing"))
+        lines = own.collect()
+        assert row["lines"] == len({line["rank"] for line in lines})
+        news = {line["rank"] for line in lines if line["change"] in ("new", "raised")}
+        assert row["news"] == len(news)
+        assert row["by_chance"] == max((line["expected_by_chance"] for line in lines), default=0.0)
+    assert any(row["lines"] for row in every)
+    drift = read_published(windows_nights.warehouse, DRIFT_CLUSTERS, nights)
+    overall = drift.where(F.col("reference_cluster_id") == -1).collect()
+    for row in every:
+        own = {d["entity_type"]: d for d in overall if d["event_date"] == row["event_date"]}
+        for kind in ("host", "user"):
+            agreement = own[kind]["adjusted_rand"] if kind in own else None
+            assert row[f"{kind}_rand"] == agreement
