@@ -22,13 +22,18 @@ DAY = date(2024, 1, 1)
 HOUR_US = 3_600_000_000
 
 
+def event_id(number: int) -> str:
+    """An id, in the order of the numbers; like hashes, ids differ in their first half."""
+    return f"{number:016x}{0:016}"
+
+
 def events_of(spark: SparkSession, kind: str, rows: Sequence[dict[str, Any]]) -> DataFrame:
     """Events of one kind; a row names what is not usual, ``s`` is its second of the day."""
     usual = {"event_date": DAY, "host_name": "h", "user_name": "u", "user_domain": None}
     filled = []
     for number, row in enumerate(rows):
         ts = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=row.get("s", number))
-        filled.append({"event_id": f"{number:032x}", "event_ts": ts, **usual, **row})
+        filled.append({"event_id": event_id(number), "event_ts": ts, **usual, **row})
     table = EVENT_TABLES[kind]
     values = [tuple(row.get(name) for name in table.column_names) for row in filled]
     # Contracts forbid some nulls that are of no concern here.
@@ -80,6 +85,15 @@ def values_of(spark: SparkSession, rows: Sequence[tuple[Any, ...]], column: Colu
     return [row[0] for row in spark.createDataFrame(rows, names).select(column).collect()]
 
 
+def test_samples_are_the_first_and_the_last_id_in_the_order_of_text(spark: SparkSession) -> None:
+    ids = ["8" + "0" * 31, "0123456789abcdef" * 2, "f" * 32, "7" + "f" * 31, "0" * 31 + "1"]
+    rows = [{"process_name": "a.exe", "event_id": event_id} for event_id in ids]
+    row = row_of(activity_of(spark, "process", rows), "host", "program", "a.exe")
+    assert row["sample_event_ids"] == [min(ids), max(ids)]
+    [one] = [activity_of(spark, "process", rows[:1])]
+    assert row_of(one, "host", "total")["sample_event_ids"] == ids[:1]
+
+
 @pytest.mark.parametrize(
     ("hours", "count"), [(35 * 24, 1), (8, 10_000), (40 * 24, 3)], ids=["long", "many", "both"]
 )
@@ -90,7 +104,10 @@ def test_long_durations_stop_at_the_largest_sum(
     many = events_of(spark, "network", one).withColumn(
         "event_id",
         F.explode(
-            F.transform(F.sequence(F.lit(1), F.lit(count)), lambda i: F.lpad(F.hex(i), 32, "0"))
+            F.transform(
+                F.sequence(F.lit(1), F.lit(count)),
+                lambda i: F.rpad(F.lpad(F.hex(i), 16, "0"), 32, "0"),
+            )
         ),
     )
     activity = aggregate_activity({"network": many}, entity_types=["host"])
@@ -198,7 +215,7 @@ def test_events_alike_are_counted_as_one_by_one(spark: SparkSession) -> None:
     activity = activity_of(spark, "process", rows)
     row = row_of(activity, "host", "program", "a.exe")
     assert (row["event_count"], row["command_line_count"], row["command_line_length"]) == (3, 1, 3)
-    assert row["sample_event_ids"] == [f"{n:032x}" for n in (0, 2)]
+    assert row["sample_event_ids"] == [event_id(0), event_id(2)]
     assert row["hour_counts"] == [2, 0, 1] + [0] * (HOUR_SLOTS - 3)
     assert row["gap_counts"] == []
     assert (row["last_ts"] - row["first_ts"]).total_seconds() == 7200

@@ -37,6 +37,8 @@ _COUNTS = [
 ]
 _ENDS = ("smallest", "largest")
 """Of the ids of the events behind a row, which two are kept as samples."""
+_SIGN = -(2**63)
+"""The bit by which longs are negative: without it they are in the order of unsigned ones."""
 _SIZES = ["bytes_in", "bytes_out", "packets", "duration_us", "duration_ms2"]
 
 
@@ -120,17 +122,20 @@ def _add_measures(events: DataFrame, kind: str, sites: Sequence[SiteHours]) -> D
 
 
 def _id_halves() -> dict[str, Column]:
-    """An event's id, 32 hexadecimal digits, as two longs.
+    """An event's id, 32 hexadecimal digits, as two longs; the first in the order of the text.
 
     Text has no fixed size, and for the least of texts Spark sorts all rows where it would hash
     them: all that follows takes half as long again.
     """
-    halves = {"high": F.substring("event_id", 1, 16), "low": F.substring("event_id", 17, 16)}
-    return {name: F.conv(half, 16, -10).cast("long") for name, half in halves.items()}
+    high, low = (
+        F.conv(F.substring("event_id", start, 16), 16, -10).cast("long") for start in (1, 17)
+    )
+    return {"high": high.bitwiseXOR(F.lit(_SIGN)), "low": low}
 
 
 def _id_text(high: str, low: str) -> Column:
-    return F.lower(F.concat(*(F.lpad(F.hex(half), 16, "0") for half in (high, low))))
+    halves = (F.col(high).bitwiseXOR(F.lit(_SIGN)), F.col(low))
+    return F.lower(F.concat(*(F.lpad(F.hex(half), 16, "0") for half in halves)))
 
 
 def _clipped(measure: Column) -> Column:
