@@ -104,7 +104,7 @@ def test_a_range_equals_its_nights_one_by_one(nights: Nights, ranged: Path) -> N
 
 
 def test_a_range_commits_once_for_the_nights_of_a_span(nights: Nights, ranged: Path) -> None:
-    """One span for the first night and one for the others, whose first fit is ahead of it."""
+    """One span for all, the first fit and a second one inside."""
     version = nights.context("ranged").warehouse.versions([ENTITY_SCORES, OUTLIERS, NIGHTS])
     single = nights.context("single").warehouse.versions([ENTITY_SCORES, OUTLIERS, NIGHTS])
     # The first night has no list, and Delta makes no version of nothing.
@@ -177,9 +177,9 @@ def test_a_range_killed_again_and_again_is_completed_by_the_same_command(
 ) -> None:
     path = nights.make("killed")
     whole = reader_sees(nights.folder / "single")
-    # In the lists of the second span; then, the first fit being done and all in one span, between
-    # its two publications.
-    for table, number, n_published in ((OUTLIERS, 2, 1), (NIGHTS, 2, 2)):
+    # In the lists of the span; between its publications; then, the first fit being promoted already,
+    # between those again.
+    for table, number, n_published in ((OUTLIERS, 1, 0), (NIGHTS, 2, 1), (NIGHTS, 2, 2)):
         kill_at(table, number)
         with pytest.raises(KilledError):
             nights.run("killed", DAYS, at_once=True)
