@@ -177,7 +177,7 @@ def test_a_range_killed_again_and_again_is_completed_by_the_same_command(
 ) -> None:
     path = nights.make("killed")
     whole = reader_sees(nights.folder / "single")
-    # In the lists of the span; between its publications; then, the first fit being promoted already,
+    # In the lists of the span; between its publications; then, the first fit promoted already,
     # between those again.
     for table, number, n_published in ((OUTLIERS, 1, 0), (NIGHTS, 2, 1), (NIGHTS, 2, 2)):
         kill_at(table, number)
