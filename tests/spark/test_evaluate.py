@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import functions as F
 from tests.spark.conftest import WINDOWS_NIGHTS
 
-from shoal.contracts import DRIFT_CLUSTERS, ENTITY_SCORES, OUTLIERS, UNSCORED
+from shoal.contracts import DRIFT_CLUSTERS, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
 from shoal.errors import DataError
 from shoal.pipelines.context import Context, open_context
 from shoal.pipelines.evaluate import TRUTH_COLUMNS, evaluate
@@ -25,39 +25,38 @@ def write_truth(path: Path, rows: Sequence[Sequence[str]]) -> Path:
     return path
 
 
-def listed_hosts(context: Context) -> list[str]:
+def busiest_host(context: Context) -> str:
+    """The host with most events on the last night. Of this few machines none is ever listed."""
     last = published_nights(context.warehouse)[-1:]
-    rows = read_published(context.warehouse, OUTLIERS, last)
-    is_line = (F.col("entity_type") == "host") & (F.col("lane") != "standing")
-    return [row[0] for row in rows.where(is_line).orderBy("rank").select("entity_id").collect()]
+    rows = read_published(context.warehouse, ENTITY_FEATURES, last).where("entity_type = 'host'")
+    row = rows.orderBy(F.col("event_count").desc(), "entity_id").first()
+    assert row is not None
+    return str(row["entity_id"])
 
 
 def test_lists_are_held_against_the_truth_beside_rules(
     windows_nights: Context, tmp_path: Path
 ) -> None:
-    found, *_ = listed_hosts(windows_nights)
     truth = write_truth(
         tmp_path / "truth.csv",
         [
-            (LAST, found, "", "beacon", "true", "middle", "beacon-00"),
+            (LAST, busiest_host(windows_nights), "", "beacon", "true", "middle", "beacon-00"),
             (LAST, "nobody", "", "miner", "true", "weak", "miner-00"),
-            ("1999-01-01", found, "", "miner", "true", "weak", "miner-01"),
+            ("1999-01-01", "nobody", "", "miner", "true", "weak", "miner-01"),
         ],
     )
     tables = evaluate(windows_nights, truth, last=1)
-    by_title = {title.partition(" of ")[0]: rows for title, rows in tables.items()}
-    methods = by_title["Lists"].set_index("method")
+    [methods] = [rows for title, rows in tables.items() if title.startswith("Lists of 1 nights")]
+    methods = methods.set_index("method")
     assert methods.index.tolist() == [
         "shoal", "rare program or port", "event count", "isolation forest",
     ]  # fmt: skip
-    assert methods.loc["shoal", ["recall_middle", "recall_weak", "recall_all"]].tolist() == [
-        1.0,
-        0.0,
-        0.5,
-    ]
+    recalls = methods[["recall_middle", "recall_weak", "recall_all"]]
+    assert recalls.loc["shoal"].tolist() == [0.0, 0.0, 0.0]
+    assert recalls.loc["event count"].tolist() == [1.0, 0.0, 0.5]
     stories = tables["Where each intrusion stands"].set_index("story")
-    assert stories["listed"].to_dict() == {"beacon-00": 1, "miner-00": 0}
-    assert stories.loc["beacon-00", "best_rank"] >= 1
+    assert stories["listed"].to_dict() == {"beacon-00": 0, "miner-00": 0}
+    assert tables["Where what only looks like one stands"].empty
 
 
 def test_what_is_withheld_is_counted_by_why(windows_nights: Context, tmp_path: Path) -> None:
