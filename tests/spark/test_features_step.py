@@ -90,7 +90,7 @@ def test_samples_are_the_first_and_the_last_id_in_the_order_of_text(spark: Spark
     rows = [{"process_name": "a.exe", "event_id": event_id} for event_id in ids]
     row = row_of(activity_of(spark, "process", rows), "host", "program", "a.exe")
     assert row["sample_event_ids"] == [min(ids), max(ids)]
-    [one] = [activity_of(spark, "process", rows[:1])]
+    one = activity_of(spark, "process", rows[:1])
     assert row_of(one, "host", "total")["sample_event_ids"] == ids[:1]
 
 
