@@ -57,6 +57,8 @@ DEFAULT_CONF = "conf/local.yaml"
 _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 _CAUSE = re.compile(r"^Caused by: (?:[\w$]+\.)*(\w+(?:Exception|Error): .*)$", re.MULTILINE)
 _LONGEST = 500
+SLICES_SHOWN = 12
+"""Small slices that an evaluation shows on a screen; other forms have all."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -391,7 +393,7 @@ def nights(
     form: FormatOption = "table",
 ) -> None:  # fmt: skip
     """Print the last published nights: entities, lists, new models, drift."""
-    from shoal.pipelines.people import list_nights
+    from shoal.pipelines.history import list_nights
     from shoal.report.pages import nights_page
 
     wanted = _form(form)
@@ -452,7 +454,9 @@ def evaluate(
     wanted = _form(form)
 
     def work(context: "Context") -> str:
-        return tables_page(evaluate_nights(context, Path(truth), last=last), wanted)
+        slices = SLICES_SHOWN if wanted == "table" else None
+        found = evaluate_nights(context, Path(truth), last=last, slices_shown=slices)
+        return tables_page(found, wanted)
 
     print(run("evaluate", conf, overrides, work, is_recorded=False))
 

@@ -12,7 +12,7 @@ from shoal.contracts import DRIFT_CLUSTERS, ENTITY_FEATURES, ENTITY_SCORES, OUTL
 from shoal.errors import DataError
 from shoal.pipelines.context import Context, open_context
 from shoal.pipelines.evaluate import TRUTH_COLUMNS, evaluate
-from shoal.pipelines.people import list_nights
+from shoal.pipelines.history import list_nights
 from shoal.spark.nights import published_nights, read_published
 from shoal.spark.tables import Warehouse
 
@@ -93,14 +93,16 @@ def test_a_truth_that_can_not_be_used_says_why(
         evaluate(windows_nights, path, last=1)
 
 
-def test_without_a_published_night_there_is_nothing_to_evaluate(
+def test_without_a_published_night_there_is_nothing_to_tell(
     windows_nights: Context, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     path = {"storage": windows_nights.settings.storage.model_copy(update={"path": warehouse.path})}
     empty = open_context(warehouse.spark, windows_nights.settings.model_copy(update=path), [])
-    with pytest.raises(DataError, match="no night is published yet: run `shoal nightly`"):
+    unpublished = "no night is published yet: run `shoal nightly`"
+    with pytest.raises(DataError, match=unpublished):
         evaluate(empty, write_truth(tmp_path / "truth.csv", []), last=1)
-    assert list_nights(empty, last=3) == []
+    with pytest.raises(DataError, match=unpublished):
+        list_nights(empty, last=3)
 
 
 def test_nights_are_counted_from_their_tables(windows_nights: Context) -> None:

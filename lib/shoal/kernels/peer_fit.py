@@ -1,6 +1,6 @@
 """Fitting a peer model on a bounded sample, cross-fitted by entity, and refining it per slice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +27,9 @@ ENTITIES_A_ROW = 10
 
 STANDARD_SHRINKAGE = 5.0
 """Entities of all that stand beside a slice's own when its scores are standardised."""
+
+STANDARD_QUANTILE = 0.9
+"""Of strangeness, whose distance from the median is the scale of a slice's scores."""
 
 SMALLEST_SPREAD = 1e-3
 """Least scale of scores, nats or standard units: of entities all alike it would be none."""
@@ -100,6 +103,10 @@ class CrossFitScores:
 
     log_density: Array
     centroid_distance: Array
+
+    def of(self, rows: NDArray[np.bool_]) -> "CrossFitScores":
+        """Scores of some rows, by their mask ``(n_rows,)``."""
+        return CrossFitScores(self.log_density[rows], self.centroid_distance[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,9 +195,9 @@ def standards_of(
 ) -> tuple[Standard, dict[str, Standard]]:
     """Location and scale of all scores, and of each slice's, drawn to the former.
 
-    The scale is the spread between the median and the upper quartile of strangeness; the fewer
-    entities a slice has, the more it is given the location and scale of all: ``n`` entities speak
-    for themselves by ``n / (n + STANDARD_SHRINKAGE)``.
+    The scale is the spread between the median and the strangest tenth, so that the tails of slices
+    compare and not their middles; the fewer entities a slice has, the more it is given the location
+    and scale of all: ``n`` entities speak for themselves by ``n / (n + STANDARD_SHRINKAGE)``.
 
     Parameters
     ----------
@@ -204,7 +211,7 @@ def standards_of(
     found = {}
     for name in np.unique(slices).tolist():
         rows = slices == name
-        own = _standard(CrossFitScores(scores.log_density[rows], scores.centroid_distance[rows]))
+        own = _standard(scores.of(rows))
         n_entities = len(set(groups[rows].tolist()))
         found[str(name)] = _shrunk(own, whole, n_entities / (n_entities + STANDARD_SHRINKAGE))
     return whole, found
@@ -219,6 +226,26 @@ def standardized(
         rows = slices == name
         density[rows], distance[rows] = standard.apply(density[rows], distance[rows])
     return CrossFitScores(density, distance)
+
+
+def rows_behind_small_slices(
+    slices: Groups, groups: Groups, *, small: Collection[str], min_entities: int
+) -> NDArray[np.bool_]:
+    """Rows ``(n_rows,)`` whose scores calibrate the slices that have no references of their own.
+
+    Those slices' own rows, for what calibrates should be what is calibrated: large slices have
+    other tails. All rows, where those slices together are too few for that.
+
+    Parameters
+    ----------
+    slices, groups : ``(n_rows,)`` slice and entity of each row
+    small : slices without references of their own
+    min_entities : entities that references need
+    """
+    is_small = np.isin(slices, list(small))
+    if len(set(groups[is_small].tolist())) < min_entities:
+        return np.ones(len(slices), dtype=np.bool_)
+    return is_small
 
 
 def refine_slice(
@@ -272,8 +299,8 @@ def choose_form(n_entities: int, n_dimensions: int, settings: FitSettings) -> Fo
 
 def _standard(scores: CrossFitScores) -> Standard:
     density, distance = scores.log_density, scores.centroid_distance
-    lower, middle = np.quantile(density, (0.25, 0.5))
-    center, upper = np.quantile(distance, (0.5, 0.75))
+    lower, middle = np.quantile(density, (1.0 - STANDARD_QUANTILE, 0.5))
+    center, upper = np.quantile(distance, (0.5, STANDARD_QUANTILE))
     return Standard(
         float(middle),
         max(float(middle - lower), SMALLEST_SPREAD),

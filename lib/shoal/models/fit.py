@@ -19,12 +19,13 @@ from shoal.kernels.peer_fit import (
     build_references,
     cross_fit_scores,
     fit_sample,
+    rows_behind_small_slices,
     standardized,
     standards_of,
 )
 from shoal.kernels.peer_model import PeerGeometry, Standard
 from shoal.models.mllib import fit_kmeans_on_all, fit_mixture_on_all, prepared_vectors
-from shoal.models.peer_models import geometry_columns, reference_columns
+from shoal.models.peer_models import PARENT, geometry_columns, reference_columns
 from shoal.models.refine import adopt_parent, refine_slices, slice_facts
 from shoal.models.vectors import feature_matrix
 from shoal.spark.sampling import hash_sample
@@ -98,7 +99,6 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
         if not drawn.is_whole:
             # Else MLlib would only repeat what scikit-learn has done.
             geometry, fitted_by = _fit_on_all(rows, fitted, values, request)
-        whole, standards = _global_row(geometry, fitted, sample, values, groups)
         slices = refine_slices(
             rows,
             geometry,
@@ -107,6 +107,13 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
             min_entities=request.slice_min_entities,
             max_rows=request.slice_max_rows,
         )
+    is_behind = rows_behind_small_slices(
+        sample["slice"].to_numpy(dtype=str),
+        groups,
+        small=[row["slice"] for row in slices if row["calibration"] == PARENT],
+        min_entities=request.slice_min_entities,
+    )
+    whole, standards = _global_row(geometry, fitted, sample, values, groups, is_behind)
     shared = {
         **geometry_columns(geometry),
         "entity_type": request.entity_type,
@@ -176,19 +183,23 @@ def _global_row(
     sample: pd.DataFrame,
     values: Array,
     groups: NDArray[np.str_],
+    is_behind: NDArray[np.bool_],
 ) -> tuple[dict[str, Any], dict[str, Standard]]:
     """The row of the global model, and the standard of each slice that its references are in."""
     scores = cross_fit_scores(values, groups, fitted.cross_fit)
     slices = sample["slice"].to_numpy(dtype=str)
     standard, standards = standards_of(scores, groups, slices)
+    alike = standardized(scores, slices, standards)
     row = {
         "slice": GLOBAL_SLICE,
         "status": "global",
         "reason": fitted.form.reason,
         "calibration": "own",
         "score_standard": standard.to_list(),
-        **reference_columns(build_references(standardized(scores, slices, standards))),
+        **reference_columns(build_references(alike.of(is_behind))),
         **slice_facts(geometry, values, groups, sample["event_date"].to_numpy()),
+        "reference_entities": len(set(groups[is_behind].tolist())),
+        "reference_days": sample["event_date"][is_behind].nunique(),
     }
     return row, standards
 

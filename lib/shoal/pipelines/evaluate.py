@@ -17,18 +17,24 @@ from shoal.errors import DataError
 from shoal.models import evaluation as ev
 from shoal.pipelines.context import Context
 from shoal.simulate.story import STRENGTHS
-from shoal.spark.nights import Night, published_nights, read_published
+from shoal.spark.nights import Night, read_published, require_published
 
 RARE_ENTITIES = 2
 """A program or port on so many hosts is rare to the rule that everybody has."""
 TRUTH_COLUMNS = ("event_date", "host", "source_address", "kind", "is_planted", "strength", "story")
-SLICES_SHOWN = 12
 MAX_ROWS = 3_000_000
 """Entity-days that an evaluation takes to the driver."""
 
 
-def evaluate(context: Context, truth_path: Path, *, last: int) -> dict[str, pd.DataFrame]:
+def evaluate(
+    context: Context, truth_path: Path, *, last: int, slices_shown: int | None = None
+) -> dict[str, pd.DataFrame]:
     """Evaluate the last published nights against the truth; return titled tables.
+
+    Parameters
+    ----------
+    last : nights, counted back
+    slices_shown : of small slices, those whose lines are unlikeliest; all by default
 
     Raises
     ------
@@ -36,9 +42,7 @@ def evaluate(context: Context, truth_path: Path, *, last: int) -> dict[str, pd.D
         If no night is published, or the truth cannot be read.
     """
     truth = read_truth(truth_path)
-    every = published_nights(context.warehouse)
-    if not every:
-        raise DataError("no night is published yet: run `shoal nightly`")
+    every = require_published(context.warehouse)
     nights = every[-last:]
     truth = truth[truth["event_date"].isin([night.event_date for night in nights])]
     lines = _lines(context, nights)
@@ -60,7 +64,7 @@ def evaluate(context: Context, truth_path: Path, *, last: int) -> dict[str, pd.D
         "Withheld from the list": _withheld(context, nights),
         "p-values where nothing is planted": ev.calibration(_without(scores, truth)),
         f"Slices under {ev.SMALL_SLICE} entities, by how unlikely their lines are": (
-            ev.small_slices(lines, scores).head(SLICES_SHOWN)
+            ev.small_slices(lines, scores)[:slices_shown]
         ),
     }
 

@@ -1,6 +1,5 @@
-"""What hunters and analysts ask: a night's list, one entity explained, the nights themselves."""
+"""What hunters ask: a night's list, and one entity explained."""
 
-from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -8,23 +7,20 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts import (
-    DRIFT_CLUSTERS,
     ENTITY_ACTIVITY,
     ENTITY_FEATURES,
     ENTITY_SCORES,
     OUTLIERS,
     UNSCORED,
 )
-from shoal.contracts.scores import STANDING
 from shoal.errors import DataError, did_you_mean
-from shoal.models.drift import OVERALL
 from shoal.models.peer_models import PeerModels
 from shoal.models.reasons import add_reasons
 from shoal.models.registry import ServingModel, load_models
 from shoal.models.vectors import add_vector
 from shoal.pipelines.context import Context
 from shoal.pipelines.score import vector_rules
-from shoal.spark.nights import Night, published_nights, read_published
+from shoal.spark.nights import Night, read_published, require_published
 
 
 def find_night(context: Context, event_date: date | None) -> Night:
@@ -35,9 +31,7 @@ def find_night(context: Context, event_date: date | None) -> Night:
     DataError
         If it is not published; it names the nearest that are.
     """
-    nights = published_nights(context.warehouse)
-    if not nights:
-        raise DataError("no night is published yet: run `shoal nightly`")
+    nights = require_published(context.warehouse)
     if event_date is None:
         return nights[-1]
     for night in nights:
@@ -68,67 +62,6 @@ def list_outliers(
     lines = [row.asDict(recursive=True) for row in rows.orderBy("rank", "entity_id").collect()]
     ranks = sorted({line["rank"] for line in lines})[:limit]
     return night, [line for line in lines if line["rank"] in ranks]
-
-
-def list_nights(context: Context, *, last: int) -> list[dict[str, Any]]:
-    """The last published nights: what became of their entities, their lists, and drift.
-
-    Returns
-    -------
-    By night ``scored``, ``unscored``, ``lines`` (the standing left out), ``news`` among them,
-    ``by_chance`` (entities that chance alone puts on such a list), ``new_models``, and for every
-    entity type ``<type>_rand``: how well its clusters agree with those of the night before, as the
-    adjusted Rand index.
-    """
-    every = published_nights(context.warehouse)
-    nights = every[-last:]
-    lists = {row["event_date"]: row for row in _list_sizes(context, nights).collect()}
-    drift: dict[date, dict[str, float | None]] = {}
-    for day, kind, agreement in _agreement(context, nights).collect():
-        drift.setdefault(day, {})[kind] = agreement
-    rows = []
-    known = {version for night in every[:-last] for version in night.model_versions.values()}
-    for night in nights:
-        versions = set(night.model_versions.values())
-        listed = lists.get(night.event_date)
-        rows.append(
-            {
-                "event_date": night.event_date,
-                "scored": night.row_counts.get(ENTITY_SCORES.name, 0),
-                "unscored": night.row_counts.get(UNSCORED.name, 0),
-                "lines": listed["lines"] if listed else 0,
-                "news": listed["news"] if listed else 0,
-                "by_chance": listed["by_chance"] if listed else 0.0,
-                "new_models": len(versions - known),
-                **{
-                    f"{kind}_rand": drift.get(night.event_date, {}).get(kind)
-                    for kind in context.settings.entity_types
-                },
-            }
-        )
-        known |= versions
-    return rows
-
-
-def _list_sizes(context: Context, nights: Sequence[Night]) -> DataFrame:
-    rows = read_published(context.warehouse, OUTLIERS, nights)
-    is_news = F.col("change").isin("new", "raised")
-    return (
-        rows.where(F.col("lane") != STANDING)
-        .groupBy("event_date")
-        .agg(
-            F.count_distinct("rank").alias("lines"),
-            F.count_distinct(F.when(is_news, F.col("rank"))).alias("news"),
-            F.max("expected_by_chance").alias("by_chance"),
-        )
-    )
-
-
-def _agreement(context: Context, nights: Sequence[Night]) -> DataFrame:
-    rows = read_published(context.warehouse, DRIFT_CLUSTERS, nights)
-    return rows.where(F.col("reference_cluster_id") == OVERALL).select(
-        "event_date", "entity_type", "adjusted_rand"
-    )
 
 
 def explain_entity(

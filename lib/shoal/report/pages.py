@@ -82,13 +82,7 @@ def _line_block(line: Mapping[str, Any]) -> str:
 
 
 def nights_page(nights: Sequence[Mapping[str, Any]], form: Form) -> str:
-    """Published nights, a row each."""
-    if not nights:
-        return (
-            "no night is published yet: run `shoal nightly`"
-            if form == "table"
-            else render([], [], form)
-        )
+    """Published nights, one or more, a row each."""
     if form != "table":
         return render(nights, list(nights[0]), form)
     rows = [

@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts import NIGHTS, Table
+from shoal.errors import DataError
 from shoal.spark.runs import utc_now
 from shoal.spark.tables import Warehouse
 
@@ -45,6 +46,20 @@ def published_nights(
 ) -> list[Night]:
     """The nights that readers may see, by date."""
     return [night for night in read_nights(warehouse, start, end) if night.state == "published"]
+
+
+def require_published(warehouse: Warehouse) -> list[Night]:
+    """All nights that readers may see, by date; at least one.
+
+    Raises
+    ------
+    DataError
+        If no night is published yet.
+    """
+    nights = published_nights(warehouse)
+    if not nights:
+        raise DataError("no night is published yet: run `shoal nightly`")
+    return nights
 
 
 def write_nights(warehouse: Warehouse, nights: Sequence[Night]) -> None:

@@ -76,11 +76,6 @@ def test_nights_are_a_row_each_and_fit_a_terminal() -> None:
     assert "Tue 2026-09-29" in page
 
 
-def test_without_a_night_a_page_says_what_to_run() -> None:
-    assert "run `shoal nightly`" in nights_page([], "table")
-    assert nights_page([], "json") == "[]"
-
-
 def test_titled_tables_fit_a_terminal_and_harm_none() -> None:
     long = {
         "story": "build_runner_compromised-00", "strength": "middle", "host_nights": 4,
