@@ -139,7 +139,7 @@ class Site(Section):
 class Features(Section):
     """What features look back on."""
 
-    novelty_days: int = Field(default=28, ge=1)
+    novelty_days: int = Field(default=14, ge=1)
     rare_share: float = Field(default=0.01, gt=0, lt=1)
     profile_terms: int = Field(default=200, ge=0, le=10_000)
 

@@ -61,10 +61,15 @@ MODELS = Table(
             "score_standard",
             VECTOR,
             "centre and scale of log density and of centroid distance, by which scores are "
-            "measured before they are compared with the references: those of the slice where "
-            "calibration is parent",
+            "measured before they are compared with the references, and what p-values are "
+            "multiplied by for the slice's own tail: those of the slice where calibration is "
+            "parent",
         ),
-        Column("calibration", STRING, "own, or parent: too few entities, those of slice * serve"),
+        Column(
+            "calibration",
+            STRING,
+            "own, or parent: too few entities, those of slice * serve, which such slices share",
+        ),
         Column("reference_entities", LONG, "entities behind the references"),
         Column("reference_days", LONG, "days behind the references"),
         Column("feature_median", VECTOR, "median of each feature in native units, this slice"),

@@ -28,8 +28,14 @@ ENTITIES_A_ROW = 10
 STANDARD_SHRINKAGE = 5.0
 """Entities of all that stand beside a slice's own when its scores are standardised."""
 
-STANDARD_QUANTILE = 0.9
-"""Of strangeness, whose distance from the median is the scale of a slice's scores."""
+TAIL_LEVEL = 0.05
+"""p-value at which the tail of a slice is held against that of all that it is calibrated with."""
+
+TAIL_PRIOR = 3.0
+"""Rows beyond that level, as many as expected, that stand beside a slice's own."""
+
+LEAST_TAIL_RATIO = 0.7
+"""A tail is not believed to be much lighter than that of others: few entities can't show it."""
 
 SMALLEST_SPREAD = 1e-3
 """Least scale of scores, nats or standard units: of entities all alike it would be none."""
@@ -195,9 +201,9 @@ def standards_of(
 ) -> tuple[Standard, dict[str, Standard]]:
     """Location and scale of all scores, and of each slice's, drawn to the former.
 
-    The scale is the spread between the median and the strangest tenth, so that the tails of slices
-    compare and not their middles; the fewer entities a slice has, the more it is given the location
-    and scale of all: ``n`` entities speak for themselves by ``n / (n + STANDARD_SHRINKAGE)``.
+    The scale is the spread between the median and the upper quartile of strangeness; the fewer
+    entities a slice has, the more it is given the location and scale of all: ``n`` entities speak
+    for themselves by ``n / (n + STANDARD_SHRINKAGE)``.
 
     Parameters
     ----------
@@ -246,6 +252,33 @@ def rows_behind_small_slices(
     if len(set(groups[is_small].tolist())) < min_entities:
         return np.ones(len(slices), dtype=np.bool_)
     return is_small
+
+
+def with_tail_ratios(
+    standards: Mapping[str, Standard],
+    alike: CrossFitScores,
+    slices: Groups,
+    references: References,
+) -> dict[str, Standard]:
+    """Standards that know how much oftener the own rows of a slice go far than those of all.
+
+    In units of a middle and a spread slices differ still in their tails, and those of heavy ones
+    would fill the lists.
+
+    Parameters
+    ----------
+    alike : scores of rows in units of their slices
+    references : what calibrates them
+    """
+    log_p, _ = references.log_p(alike.log_density, alike.centroid_distance)
+    is_beyond = log_p <= np.log(TAIL_LEVEL)
+
+    def ratio(name: str) -> float:
+        own = is_beyond[slices == name]
+        expected = TAIL_LEVEL * len(own)
+        return max(float((own.sum() + TAIL_PRIOR) / (expected + TAIL_PRIOR)), LEAST_TAIL_RATIO)
+
+    return {name: replace(own, tail_ratio=ratio(name)) for name, own in standards.items()}
 
 
 def refine_slice(
@@ -299,8 +332,8 @@ def choose_form(n_entities: int, n_dimensions: int, settings: FitSettings) -> Fo
 
 def _standard(scores: CrossFitScores) -> Standard:
     density, distance = scores.log_density, scores.centroid_distance
-    lower, middle = np.quantile(density, (1.0 - STANDARD_QUANTILE, 0.5))
-    center, upper = np.quantile(distance, (0.5, STANDARD_QUANTILE))
+    lower, middle = np.quantile(density, (0.25, 0.5))
+    center, upper = np.quantile(distance, (0.5, 0.75))
     return Standard(
         float(middle),
         max(float(middle - lower), SMALLEST_SPREAD),

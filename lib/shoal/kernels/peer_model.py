@@ -76,31 +76,6 @@ class Measures:
         return responsibility_entropy(self.responsibilities())
 
 
-@dataclass(frozen=True)
-class Standard:
-    """Location and scale of a group's own scores, by which it compares with other groups.
-
-    Roles differ in how far their machines lie from the middle of a model that all share: without
-    this, small roles of many habits would fill every list.
-    """
-
-    density_center: float = 0.0
-    density_scale: float = 1.0
-    distance_center: float = 0.0
-    distance_scale: float = 1.0
-
-    def apply(self, log_density: Array, centroid_distance: Array) -> tuple[Array, Array]:
-        """Both scores in units of the group."""
-        return (
-            (log_density - self.density_center) / self.density_scale,
-            (centroid_distance - self.distance_center) / self.distance_scale,
-        )
-
-    def to_list(self) -> list[float]:
-        """As it is stored."""
-        return list(astuple(self))
-
-
 @dataclass(frozen=True, eq=False)
 class References:
     """Scores of reference rows that had no part in the fit, higher = stranger."""
@@ -120,6 +95,45 @@ class References:
         by_density, _ = log_p_values(-log_density, self.density)
         by_distance, _ = log_p_values(centroid_distance, self.distance)
         return log_p_values(combine(by_density, by_distance), self.combined)
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Location and scale of a group's own scores, by which it compares with other groups.
+
+    Roles differ in how far their machines lie from the middle of a model that all share: without
+    this, small roles of many habits would fill every list.
+
+    Attributes
+    ----------
+    density_center, density_scale, distance_center, distance_scale : of both scores
+    tail_ratio : how often the group's own reference goes far, relative to all that it is
+        calibrated with; its p-values are multiplied by that
+    """
+
+    density_center: float = 0.0
+    density_scale: float = 1.0
+    distance_center: float = 0.0
+    distance_scale: float = 1.0
+    tail_ratio: float = 1.0
+
+    def apply(self, log_density: Array, centroid_distance: Array) -> tuple[Array, Array]:
+        """Both scores in units of the group."""
+        return (
+            (log_density - self.density_center) / self.density_scale,
+            (centroid_distance - self.distance_center) / self.distance_scale,
+        )
+
+    def log_p(
+        self, log_density: Array, centroid_distance: Array, references: References
+    ) -> tuple[Array, NDArray[np.bool_]]:
+        """Log p-value of rows of the group, and whether it lies beyond the references."""
+        log_p, is_extrapolated = references.log_p(*self.apply(log_density, centroid_distance))
+        return np.minimum(log_p + np.log(self.tail_ratio), 0.0), is_extrapolated
+
+    def to_list(self) -> list[float]:
+        """As it is stored."""
+        return list(astuple(self))
 
 
 def explain_row(geometry: PeerGeometry, values: Array, *, top: int) -> tuple[list[Reason], Array]:

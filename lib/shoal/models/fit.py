@@ -22,6 +22,7 @@ from shoal.kernels.peer_fit import (
     rows_behind_small_slices,
     standardized,
     standards_of,
+    with_tail_ratios,
 )
 from shoal.kernels.peer_model import PeerGeometry, Standard
 from shoal.models.mllib import fit_kmeans_on_all, fit_mixture_on_all, prepared_vectors
@@ -190,18 +191,19 @@ def _global_row(
     slices = sample["slice"].to_numpy(dtype=str)
     standard, standards = standards_of(scores, groups, slices)
     alike = standardized(scores, slices, standards)
+    references = build_references(alike.of(is_behind))
     row = {
         "slice": GLOBAL_SLICE,
         "status": "global",
         "reason": fitted.form.reason,
         "calibration": "own",
         "score_standard": standard.to_list(),
-        **reference_columns(build_references(alike.of(is_behind))),
+        **reference_columns(references),
         **slice_facts(geometry, values, groups, sample["event_date"].to_numpy()),
         "reference_entities": len(set(groups[is_behind].tolist())),
         "reference_days": sample["event_date"][is_behind].nunique(),
     }
-    return row, standards
+    return row, with_tail_ratios(standards, alike, slices, references)
 
 
 def _candidate(

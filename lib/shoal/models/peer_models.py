@@ -56,7 +56,7 @@ class PeerModel:
         self, log_density: Array, centroid_distance: Array
     ) -> tuple[Array, NDArray[np.bool_]]:
         """Log p-value of rows ``(n_rows,)`` and whether it lies beyond the references."""
-        return self.references.log_p(*self.standard.apply(log_density, centroid_distance))
+        return self.standard.log_p(log_density, centroid_distance, self.references)
 
     @property
     def references(self) -> References:
