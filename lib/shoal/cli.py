@@ -5,9 +5,7 @@ the same.
 """
 
 import logging
-import re
 import sys
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,9 +15,9 @@ import typer
 from typer.exceptions import TyperException
 
 from shoal import __version__
-from shoal.config import load_settings
+from shoal.command import in_words, run_command
 from shoal.errors import DataError, ShoalError, UsageError
-from shoal.log import plain, plain_lines, set_up_logging
+from shoal.log import plain, plain_lines
 from shoal.pipelines.dates import Dates
 from shoal.report.text import FORMS, Form
 
@@ -54,9 +52,6 @@ FormatOption = Annotated[str, typer.Option("--format", help="table, json, csv or
 TypeOption = Annotated[str | None, typer.Option("--type", help="Entity type.")]
 
 DEFAULT_CONF = "conf/local.yaml"
-_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
-_CAUSE = re.compile(r"^Caused by: (?:[\w$]+\.)*(\w+(?:Exception|Error): .*)$", re.MULTILINE)
-_LONGEST = 500
 SLICES_SHOWN = 12
 """Small slices that an evaluation shows on a screen; other forms have all."""
 
@@ -78,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 4
     except Exception as error:
         log.exception("unexpected error")
-        print(f"shoal: {plain(_in_words(error))}", file=sys.stderr)
+        print(f"shoal: {plain(in_words(error))}", file=sys.stderr)
         return 4
 
 
@@ -89,18 +84,6 @@ def _usage(error: TyperException) -> int:
     said = text if is_help else f"shoal: {text.rstrip('.')}; see `shoal --help`"
     print(plain_lines(said), file=sys.stderr)
     return 2
-
-
-def _in_words(error: Exception) -> str:
-    """What went wrong, in one line; of Java's error the cause, which stands below its stack."""
-    text = str(error).strip()
-    if no_room := _NO_ROOM.search(text):
-        return f"{no_room[0]}: make room, and run the same command again"
-    causes = _CAUSE.findall(text)
-    if causes:
-        return str(causes[-1])[:_LONGEST]
-    first = next(iter(text.splitlines()), "no message")
-    return f"{type(error).__name__}: {first}"[:_LONGEST]
 
 
 def parse_dates(day: str | None, start: str | None, end: str | None) -> Dates:
@@ -123,77 +106,6 @@ def _date(option: str, text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"{option} {text!r} is not a date, e.g. 2024-04-20") from error
-
-
-def run(
-    command: str,
-    conf: str,
-    overrides: Sequence[str] | None,
-    work: Callable[["Context"], Any],
-    *,
-    is_recorded: bool = True,
-    strict: bool = False,
-) -> Any:
-    """Load the configuration, open the session and do the work of one command."""
-    settings = load_settings(conf, overrides or [])
-    set_up_logging(settings.log.level, settings.log.format)
-    # pyspark is slow to import: help and faults of the configuration come first
-    from shoal.pipelines.context import open_context
-    from shoal.spark.session import start_session
-
-    started = time.monotonic()
-    spark = start_session(settings, name=f"shoal {command}")
-    try:
-        context = open_context(spark, settings, sys.argv[1:])
-        if not is_recorded:
-            return work(context)
-        return _recorded(context, command, work, started=started, strict=strict)
-    finally:
-        spark.stop()
-
-
-def _recorded(
-    context: "Context",
-    command: str,
-    work: Callable[["Context"], Any],
-    *,
-    started: float,
-    strict: bool,
-) -> Any:
-    """Do the work and leave a row in ``runs`` about how it ended."""
-    try:
-        result = work(context)
-        for fault in context.faults:
-            log.warning("fault: %s", fault)
-        if strict and context.faults:
-            raise DataError("faults were recorded: " + "; ".join(context.faults))
-    except Exception as error:
-        code, message = 4, _in_words(error)
-        if isinstance(error, ShoalError):
-            code, message = error.exit_code, str(error)
-        _add_end(context, command, "failed", code, message, started)
-        try:
-            context.run_log.flush()
-        except Exception as second:
-            # The first error is the one to tell.
-            log.warning("runs could not be written: %s", _in_words(second))
-        raise
-    _add_end(context, command, "done", 0, "done", started)
-    context.run_log.flush()
-    return result
-
-
-def _add_end(
-    context: "Context", command: str, state: str, code: int, message: str, started: float
-) -> None:
-    context.run_log.add(
-        f"command {command}",
-        state,
-        faults=context.faults,
-        exit_code=code,
-        message=message[:1000],
-        seconds=time.monotonic() - started,
-    )
 
 
 def _each_day(
@@ -237,7 +149,7 @@ def ingest(
         window = None if dates.is_range else DayWindow.around(dates.start, late_days)
         ingest_files(context, window)
 
-    run("ingest", conf, overrides, work, strict=strict)
+    run_command("ingest", conf, overrides, work, strict=strict)
 
 
 @app.command()
@@ -249,7 +161,7 @@ def features(
     from shoal.pipelines.features import build_features
 
     dates = parse_dates(day, start, end)
-    run("features", conf, overrides, _each_day(dates, build_features), strict=strict)
+    run_command("features", conf, overrides, _each_day(dates, build_features), strict=strict)
 
 
 @app.command()
@@ -266,7 +178,7 @@ def fit(
     def fit_one(context: "Context", span: "Span") -> None:
         fit_night(context, span, only_due=not force)
 
-    run("fit", conf, overrides, _each_day(dates, fit_one), strict=strict)
+    run_command("fit", conf, overrides, _each_day(dates, fit_one), strict=strict)
 
 
 @app.command()
@@ -278,7 +190,7 @@ def score(
     from shoal.pipelines.score import score as score_night
 
     dates = parse_dates(day, start, end)
-    run("score", conf, overrides, _each_day(dates, score_night), strict=strict)
+    run_command("score", conf, overrides, _each_day(dates, score_night), strict=strict)
 
 
 @app.command()
@@ -290,7 +202,7 @@ def drift(
     from shoal.pipelines.drift import drift as drift_night
 
     dates = parse_dates(day, start, end)
-    run("drift", conf, overrides, _each_day(dates, drift_night), strict=strict)
+    run_command("drift", conf, overrides, _each_day(dates, drift_night), strict=strict)
 
 
 @app.command()
@@ -302,7 +214,7 @@ def publish(
     from shoal.pipelines.nightly import publish as publish_night
 
     dates = parse_dates(day, start, end)
-    run("publish", conf, overrides, _each_day(dates, publish_night), strict=strict)
+    run_command("publish", conf, overrides, _each_day(dates, publish_night), strict=strict)
 
 
 @app.command()
@@ -314,7 +226,9 @@ def nightly(
     from shoal.pipelines.nightly import nightly as run_nights
 
     dates = parse_dates(day, start, end)
-    run("nightly", conf, overrides, lambda context: run_nights(context, dates), strict=strict)
+    run_command(
+        "nightly", conf, overrides, lambda context: run_nights(context, dates), strict=strict
+    )
 
 
 @tables_app.command("apply")
@@ -329,7 +243,7 @@ def tables_apply(conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None) -
         for state, names in sorted(counts.items()):
             log.info("%s %d of %d tables", state, len(names), len(TABLES))
 
-    run("tables apply", conf, overrides, work, is_recorded=False)
+    run_command("tables apply", conf, overrides, work, is_recorded=False)
 
 
 @tables_app.command("dictionary")
@@ -363,7 +277,7 @@ def outliers(
         scored, total = (night.row_counts.get(n, 0) for n in ("entity_scores", "outliers"))
         return list_page(night.event_date, lines, scored, wanted, total=total)
 
-    print(run("outliers", conf, overrides, work, is_recorded=False))
+    print(run_command("outliers", conf, overrides, work, is_recorded=False))
 
 
 @app.command()
@@ -383,7 +297,7 @@ def explain(
         _, found = explain_entity(context, entity, at, entity_type=entity_type)
         return entity_page(found, wanted)
 
-    print(run("explain", conf, overrides, work, is_recorded=False))
+    print(run_command("explain", conf, overrides, work, is_recorded=False))
 
 
 @app.command()
@@ -401,7 +315,7 @@ def nights(
     def work(context: "Context") -> str:
         return nights_page(list_nights(context, last=last), wanted)
 
-    print(run("nights", conf, overrides, work, is_recorded=False))
+    print(run_command("nights", conf, overrides, work, is_recorded=False))
 
 
 @app.command()
@@ -436,7 +350,7 @@ def simulate(
     def work(context: "Context") -> None:
         simulate_fleet(context, request, Path(out))
 
-    run("simulate", conf, overrides, work, is_recorded=False)
+    run_command("simulate", conf, overrides, work, is_recorded=False)
 
 
 @app.command()
@@ -458,7 +372,7 @@ def evaluate(
         found = evaluate_nights(context, Path(truth), last=last, slices_shown=slices)
         return tables_page(found, wanted)
 
-    print(run("evaluate", conf, overrides, work, is_recorded=False))
+    print(run_command("evaluate", conf, overrides, work, is_recorded=False))
 
 
 @app.command()

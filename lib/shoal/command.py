@@ -1,0 +1,104 @@
+"""A command from its configuration to its end: session, row in ``runs``, errors in words."""
+
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from shoal.config import load_settings
+from shoal.errors import DataError, ShoalError
+from shoal.log import set_up_logging
+
+if TYPE_CHECKING:
+    from shoal.pipelines.context import Context
+
+log = logging.getLogger("shoal")
+
+_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
+_CAUSE = re.compile(r"^Caused by: (?:[\w$]+\.)*(\w+(?:Exception|Error): .*)$", re.MULTILINE)
+_LONGEST = 500
+
+
+def run_command(
+    command: str,
+    conf: str,
+    overrides: Sequence[str] | None,
+    work: Callable[["Context"], Any],
+    *,
+    is_recorded: bool = True,
+    strict: bool = False,
+) -> Any:
+    """Load the configuration, open the session and do the work of one command."""
+    settings = load_settings(conf, overrides or [])
+    set_up_logging(settings.log.level, settings.log.format)
+    # pyspark is slow to import: help and faults of the configuration come first
+    from shoal.pipelines.context import open_context
+    from shoal.spark.session import start_session
+
+    started = time.monotonic()
+    spark = start_session(settings, name=f"shoal {command}")
+    try:
+        context = open_context(spark, settings, sys.argv[1:])
+        if not is_recorded:
+            return work(context)
+        return _recorded(context, command, work, started=started, strict=strict)
+    finally:
+        spark.stop()
+
+
+def _recorded(
+    context: "Context",
+    command: str,
+    work: Callable[["Context"], Any],
+    *,
+    started: float,
+    strict: bool,
+) -> Any:
+    """Do the work and leave a row in ``runs`` about how it ended."""
+    try:
+        result = work(context)
+        for fault in context.faults:
+            log.warning("fault: %s", fault)
+        if strict and context.faults:
+            raise DataError("faults were recorded: " + "; ".join(context.faults))
+    except Exception as error:
+        code, message = 4, in_words(error)
+        if isinstance(error, ShoalError):
+            code, message = error.exit_code, str(error)
+        _add_end(context, command, "failed", code, message, started)
+        try:
+            context.run_log.flush()
+        except Exception as second:
+            # The first error is the one to tell.
+            log.warning("runs could not be written: %s", in_words(second))
+        raise
+    _add_end(context, command, "done", 0, "done", started)
+    context.run_log.flush()
+    return result
+
+
+def _add_end(
+    context: "Context", command: str, state: str, code: int, message: str, started: float
+) -> None:
+    context.run_log.add(
+        f"command {command}",
+        state,
+        faults=context.faults,
+        exit_code=code,
+        message=message[:1000],
+        seconds=time.monotonic() - started,
+    )
+
+
+def in_words(error: Exception) -> str:
+    """What went wrong, in one line; of Java's error the cause, which stands below its stack."""
+    text = str(error).strip()
+    if no_room := _NO_ROOM.search(text):
+        return f"{no_room[0]}: make room, and run the same command again"
+    causes = _CAUSE.findall(text)
+    if causes:
+        return str(causes[-1])[:_LONGEST]
+    first = next(iter(text.splitlines()), "no message")
+    return f"{type(error).__name__}: {first}"[:_LONGEST]
