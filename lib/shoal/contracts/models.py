@@ -61,9 +61,9 @@ MODELS = Table(
             "score_standard",
             VECTOR,
             "centre and scale of log density and of centroid distance, by which scores are "
-            "measured before they are compared with the references, and what p-values are "
-            "multiplied by for the slice's own tail: those of the slice where calibration is "
-            "parent",
+            "measured before they are compared with the references, and what the odds of "
+            "p-values are multiplied by for the slice's own tail: those of the slice where "
+            "calibration is parent",
         ),
         Column(
             "calibration",

@@ -258,6 +258,7 @@ def with_tail_ratios(
     standards: Mapping[str, Standard],
     alike: CrossFitScores,
     slices: Groups,
+    is_behind: NDArray[np.bool_],
     references: References,
 ) -> dict[str, Standard]:
     """Standards that know how much oftener the own rows of a slice go far than those of all.
@@ -268,15 +269,17 @@ def with_tail_ratios(
     Parameters
     ----------
     alike : scores of rows in units of their slices
+    is_behind : ``(n_rows,)`` rows that the references are made of
     references : what calibrates them
     """
     log_p, _ = references.log_p(alike.log_density, alike.centroid_distance)
-    is_beyond = log_p <= np.log(TAIL_LEVEL)
+    is_far = log_p <= np.log(TAIL_LEVEL)
+    usual = float(is_far[is_behind].mean())
 
     def ratio(name: str) -> float:
-        own = is_beyond[slices == name]
-        expected = TAIL_LEVEL * len(own)
-        return max(float((own.sum() + TAIL_PRIOR) / (expected + TAIL_PRIOR)), LEAST_TAIL_RATIO)
+        own = is_far[slices == name]
+        found, expected = own.sum() + TAIL_PRIOR, usual * len(own) + TAIL_PRIOR
+        return max(float(found / expected), LEAST_TAIL_RATIO)
 
     return {name: replace(own, tail_ratio=ratio(name)) for name, own in standards.items()}
 

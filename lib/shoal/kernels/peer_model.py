@@ -108,7 +108,7 @@ class Standard:
     ----------
     density_center, density_scale, distance_center, distance_scale : of both scores
     tail_ratio : how often the group's own reference goes far, relative to all that it is
-        calibrated with; its p-values are multiplied by that
+        calibrated with; the odds of its p-values are multiplied by that
     """
 
     density_center: float = 0.0
@@ -129,7 +129,9 @@ class Standard:
     ) -> tuple[Array, NDArray[np.bool_]]:
         """Log p-value of rows of the group, and whether it lies beyond the references."""
         log_p, is_extrapolated = references.log_p(*self.apply(log_density, centroid_distance))
-        return np.minimum(log_p + np.log(self.tail_ratio), 0.0), is_extrapolated
+        # The odds are multiplied: in the tail that is the p-value itself, and 1 stays 1.
+        rest = np.log1p((self.tail_ratio - 1.0) * np.exp(log_p))
+        return log_p + np.log(self.tail_ratio) - rest, is_extrapolated
 
     def to_list(self) -> list[float]:
         """As it is stored."""

@@ -203,7 +203,7 @@ def _global_row(
         "reference_entities": len(set(groups[is_behind].tolist())),
         "reference_days": sample["event_date"][is_behind].nunique(),
     }
-    return row, with_tail_ratios(standards, alike, slices, references)
+    return row, with_tail_ratios(standards, alike, slices, is_behind, references)
 
 
 def _candidate(

@@ -224,16 +224,28 @@ def test_a_slice_with_a_heavier_tail_has_higher_p_values():
     alike = CrossFitScores(-tail, tail)
     references = build_references(alike)
     known = {name: Standard() for name in ("calm", "heavy", "rare")}
-    standards = with_tail_ratios(known, alike, slices, references)
+    every = np.ones(len(slices), dtype=bool)
+    standards = with_tail_ratios(known, alike, slices, every, references)
     assert standards["heavy"].tail_ratio > 1.5
     assert LEAST_TAIL_RATIO <= standards["calm"].tail_ratio < 1.0
     assert 0.9 < standards["rare"].tail_ratio < 1.4
     row = np.asarray([5.0]), np.asarray([5.0])
     heavy, _ = standards["heavy"].log_p(-row[0], row[1], references)
     plain, _ = Standard().log_p(-row[0], row[1], references)
-    assert np.exp(heavy - plain) == pytest.approx(standards["heavy"].tail_ratio)
-    usual, _ = standards["heavy"].log_p(np.asarray([9.0]), np.asarray([-9.0]), references)
-    assert usual == 0.0
+    assert np.exp(heavy - plain) == pytest.approx(standards["heavy"].tail_ratio, rel=0.01)
+    for name in ("calm", "heavy"):
+        usual, _ = standards[name].log_p(np.asarray([99.0]), np.asarray([-99.0]), references)
+        assert usual == pytest.approx(0.0)
+
+
+def test_a_slice_that_calibrates_itself_has_the_tail_of_its_references():
+    rng = np.random.default_rng(6)
+    slices, every = np.repeat("own", 40), np.ones(40, dtype=bool)
+    for scores in (CrossFitScores(rng.normal(size=40), rng.normal(size=40)),
+                   CrossFitScores(np.zeros(40), np.ones(40))):  # fmt: skip
+        references = build_references(scores)
+        own = with_tail_ratios({"own": Standard()}, scores, slices, every, references)["own"]
+        assert own.tail_ratio == 1.0
 
 
 def test_equal_scores_have_a_scale():
