@@ -1,7 +1,7 @@
 """Fit one entity type's models on its reference window."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,12 +19,14 @@ from shoal.kernels.peer_fit import (
     build_references,
     cross_fit_scores,
     fit_sample,
+)
+from shoal.kernels.peer_model import PeerGeometry, Standard
+from shoal.kernels.standards import (
     rows_behind_small_slices,
     standardized,
     standards_of,
     with_tail_ratios,
 )
-from shoal.kernels.peer_model import PeerGeometry, Standard
 from shoal.models.mllib import fit_kmeans_on_all, fit_mixture_on_all, prepared_vectors
 from shoal.models.peer_models import PARENT, geometry_columns, reference_columns
 from shoal.models.refine import adopt_parent, refine_slices, slice_facts
@@ -108,13 +110,10 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
             min_entities=request.slice_min_entities,
             max_rows=request.slice_max_rows,
         )
-    is_behind = rows_behind_small_slices(
-        sample["slice"].to_numpy(dtype=str),
-        groups,
-        small=[row["slice"] for row in slices if row["calibration"] == PARENT],
-        min_entities=request.slice_min_entities,
+    small = [row["slice"] for row in slices if row["calibration"] == PARENT]
+    whole, standards = _global_row(
+        geometry, fitted, sample, values, groups, small, request.slice_min_entities
     )
-    whole, standards = _global_row(geometry, fitted, sample, values, groups, is_behind)
     shared = {
         **geometry_columns(geometry),
         "entity_type": request.entity_type,
@@ -184,13 +183,15 @@ def _global_row(
     sample: pd.DataFrame,
     values: Array,
     groups: NDArray[np.str_],
-    is_behind: NDArray[np.bool_],
+    small: Sequence[str],
+    min_entities: int,
 ) -> tuple[dict[str, Any], dict[str, Standard]]:
     """The row of the global model, and the standard of each slice that its references are in."""
     scores = cross_fit_scores(values, groups, fitted.cross_fit)
     slices = sample["slice"].to_numpy(dtype=str)
     standard, standards = standards_of(scores, groups, slices)
     alike = standardized(scores, slices, standards)
+    is_behind = rows_behind_small_slices(slices, groups, small=small, min_entities=min_entities)
     references = build_references(alike.of(is_behind))
     row = {
         "slice": GLOBAL_SLICE,
