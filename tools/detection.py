@@ -19,11 +19,11 @@ from typing import Any
 
 import yaml
 
+from shoal.models.evaluation import LEVELS, SMALL_SLICE
+from shoal.report.text import render
+
 ROOT = Path(__file__).resolve().parent.parent
 DAYS = ("--start", "2026-09-01", "--end", "2026-09-28")
-WEEKS = 2
-"""Of lists that an evaluation looks at."""
-LEVELS = ("p<=0.05", "p<=0.01", "p<=0.001")
 Tables = dict[str, list[dict[str, Any]]]
 
 
@@ -123,23 +123,23 @@ def calibration_tables(quiet: Sequence[Tables]) -> list[str]:
     """Over all clean seeds: shares of p-values by group, and lines of small slices."""
     sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     small: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    levels = [f"p<={level:g}" for level in LEVELS]
     lines = groups = nights = 0
     for tables in quiet:
         for row in titled(tables, "p-values"):
             own = sums[row["group"]]
             own["nights"] += row["entity_nights"]
-            for level in LEVELS:
+            for level in levels:
                 own[level] += row[level] * row["entity_nights"]
-        nights += titled(tables, "p-values")[0]["entity_nights"]
         use = titled(tables, "Use of the list")[0]
-        lines, groups = lines + use["lines"], groups + use["groups"]
+        lines, groups, nights = lines + use["lines"], groups + use["groups"], nights + use["nights"]
         for row in titled(tables, "Slices under"):
             small[row["slice"]]["share"] += row["share_of_entities"] / len(quiet)
             small[row["slice"]]["lines"] += row["share_of_lines"] * use["lines"]
     if not quiet:
         return []
     shares = [
-        [name, f"{own['nights']:.0f}", *(f"{own[level] / own['nights']:.4f}" for level in LEVELS)]
+        [name, f"{own['nights']:.0f}", *(f"{own[level] / own['nights']:.4f}" for level in levels)]
         for name, own in sums.items()
     ]
     crowds = [
@@ -148,19 +148,22 @@ def calibration_tables(quiet: Sequence[Tables]) -> list[str]:
         if own["lines"] > own["share"] * lines
     ]
     return [
-        markdown(["clean entity-nights of", "count", *LEVELS], shares),
+        markdown(["clean entity-nights of", "count", *levels], shares),
         markdown(
-            ["slices under 50 with more lines than their share", "of entities", "of lines"], crowds
+            [
+                f"slices under {SMALL_SLICE} with more lines than their share",
+                "of entities",
+                "of lines",
+            ],
+            crowds,
         ),
-        f"Groups told a week on clean fleets: {groups / (WEEKS * len(quiet)):.2f}",
+        f"Groups told a week on clean fleets: {7 * groups / nights:.2f}",
     ]
 
 
-def markdown(heads: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table as README.md has them."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    cells = ([str(item).replace("|", "\\|") for item in line] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+    return render([dict(zip(heads, row, strict=True)) for row in rows], heads, "md")
 
 
 if __name__ == "__main__":
