@@ -108,7 +108,14 @@ def log_p_values(scores: ArrayLike, reference: TailReference) -> tuple[Array, ND
         return values, np.zeros(0, dtype=np.bool_)
     values = as_scores(values, "scores")
     nodes, p_values = reference._nodes
-    log_p = np.log(np.interp(values, nodes, p_values, left=1.0))
+    following = np.minimum(np.searchsorted(nodes, values), len(nodes) - 1)
+    # Between neighbours so close that the slope overflows, interpolation would leave them.
+    p = np.clip(
+        np.interp(values, nodes, p_values, left=1.0),
+        p_values[following],
+        np.append(1.0, p_values)[following],
+    )
+    log_p = np.log(p)
     is_extrapolated = values > nodes[-1]
     at_largest = reference._log_survival(nodes[-1:])
     log_p[is_extrapolated] += reference._log_survival(values[is_extrapolated]) - at_largest

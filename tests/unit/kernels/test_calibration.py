@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import genpareto
@@ -83,6 +83,7 @@ def test_constant_reference_still_orders_what_exceeds_it():
 
 @settings(max_examples=60)
 @given(arrays(float, st.integers(1, 60), elements=SCORES), arrays(float, 20, elements=SCORES))
+@example(np.asarray([2.3e-313, -5e-324]), np.zeros(20))
 def test_p_values_never_rise_with_the_score(reference_scores, scores):
     log_p, is_extrapolated = log_p_values(np.sort(scores), fit_tail(reference_scores))
     assert (np.diff(log_p) <= 1e-12).all()
