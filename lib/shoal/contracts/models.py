@@ -58,6 +58,14 @@ MODELS = Table(
         Column("reference_distance", VECTOR, "cross-fitted centroid distance, sorted"),
         Column("reference_combined", VECTOR, "combined statistic of the reference, sorted"),
         Column(
+            "weekend_density",
+            VECTOR,
+            "as reference_density, of Saturdays and Sundays: the others are then of weekdays; "
+            "empty where too few rows tell them apart",
+        ),
+        Column("weekend_distance", VECTOR, "as reference_distance, of Saturdays and Sundays"),
+        Column("weekend_combined", VECTOR, "as reference_combined, of Saturdays and Sundays"),
+        Column(
             "score_standard",
             VECTOR,
             "centre and scale of log density and of centroid distance, by which scores are "
@@ -86,7 +94,7 @@ MODELS = Table(
         Column("seconds", DOUBLE, "time the fit took", is_volatile=True),
     ),
     partition=("valid_from_date",),
-    version=2,
+    version=3,
     tolerance=MODEL_TOLERANCE,
 )
 

@@ -16,7 +16,7 @@ from shoal.kernels.calibration import (
 from shoal.kernels.centroids import fit_kmeans
 from shoal.kernels.gaussians import Mixture
 from shoal.kernels.mixture import MixtureFit, fit_mixture, warm_start
-from shoal.kernels.peer_model import PeerGeometry, References
+from shoal.kernels.peer_model import PeerGeometry, References, WeekReferences
 from shoal.kernels.preparation import Preparation, fit_preparation
 
 Array = NDArray[np.float64]
@@ -24,6 +24,9 @@ Groups = NDArray[np.str_]
 
 ENTITIES_A_ROW = 10
 """Entities that a row of a covariance matrix needs; below, a simpler form is fitted."""
+
+MIN_ROWS_A_KIND = 200
+"""Rows that weekdays and weekends each need for references of their own: they tell 1 in 200."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,22 @@ def build_references(scores: CrossFitScores) -> References:
         fit_tail(-scores.log_density),
         fit_tail(scores.centroid_distance),
         fit_tail(combine(by_density, by_distance)),
+    )
+
+
+def build_week_references(scores: CrossFitScores, is_weekend: NDArray[np.bool_]) -> WeekReferences:
+    """References of weekdays and of weekends, or one of all where either has too few rows.
+
+    Parameters
+    ----------
+    is_weekend : ``(n_rows,)`` of the days that were scored
+    """
+    n_weekend = int(is_weekend.sum())
+    if min(n_weekend, len(is_weekend) - n_weekend) < MIN_ROWS_A_KIND:
+        of_all = build_references(scores)
+        return WeekReferences(of_all, of_all)
+    return WeekReferences(
+        build_references(scores.of(~is_weekend)), build_references(scores.of(is_weekend))
     )
 
 

@@ -97,6 +97,23 @@ class References:
         return log_p_values(combine(by_density, by_distance), self.combined)
 
 
+@dataclass(frozen=True, eq=False)
+class WeekReferences:
+    """References of weekdays and those of Saturdays and Sundays, on which the same entities differ.
+
+    Attributes
+    ----------
+    weekday, weekend : the same object where too few rows are known of one of them
+    """
+
+    weekday: References
+    weekend: References
+
+    def of(self, *, is_weekend: bool) -> References:
+        """What calibrates a weekday, or a day of the weekend."""
+        return self.weekend if is_weekend else self.weekday
+
+
 @dataclass(frozen=True)
 class Standard:
     """Location and scale of a group's own scores, by which it compares with other groups.

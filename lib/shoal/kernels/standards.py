@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.kernels.peer_fit import CrossFitScores, Groups
-from shoal.kernels.peer_model import References, Standard
+from shoal.kernels.peer_model import Standard, WeekReferences
 
 STANDARD_SHRINKAGE = 5.0
 """Entities of all that stand beside a slice's own when its scores are standardised."""
@@ -88,7 +88,8 @@ def with_tail_ratios(
     alike: CrossFitScores,
     slices: Groups,
     is_behind: NDArray[np.bool_],
-    references: References,
+    is_weekend: NDArray[np.bool_],
+    references: WeekReferences,
 ) -> dict[str, Standard]:
     """Standards that know how much oftener the own rows of a slice go far than those of all.
 
@@ -99,10 +100,15 @@ def with_tail_ratios(
     ----------
     alike : scores of rows in units of their slices
     is_behind : ``(n_rows,)`` rows that the references are made of
+    is_weekend : ``(n_rows,)`` of the rows' days
     references : what calibrates them
     """
-    log_p, _ = references.log_p(alike.log_density, alike.centroid_distance)
-    is_far = log_p <= np.log(TAIL_LEVEL)
+    is_far = np.zeros(len(slices), dtype=np.bool_)
+    for kind in (False, True):
+        rows = is_weekend == kind
+        own = alike.of(rows)
+        log_p, _ = references.of(is_weekend=kind).log_p(own.log_density, own.centroid_distance)
+        is_far[rows] = log_p <= np.log(TAIL_LEVEL)
     usual = float(is_far[is_behind].mean())
 
     def ratio(name: str) -> float:

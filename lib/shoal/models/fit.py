@@ -16,7 +16,7 @@ from shoal.errors import DataError
 from shoal.kernels.peer_fit import (
     FitSettings,
     SampleFit,
-    build_references,
+    build_week_references,
     cross_fit_scores,
     fit_sample,
 )
@@ -31,6 +31,7 @@ from shoal.models.mllib import fit_kmeans_on_all, fit_mixture_on_all, prepared_v
 from shoal.models.peer_models import PARENT, geometry_columns, reference_columns
 from shoal.models.refine import adopt_parent, refine_slices, slice_facts
 from shoal.models.vectors import feature_matrix
+from shoal.models.weeks import weekend_rows
 from shoal.spark.sampling import hash_sample
 from shoal.spark.session import persisted
 
@@ -192,7 +193,8 @@ def _global_row(
     standard, standards = standards_of(scores, groups, slices)
     alike = standardized(scores, slices, standards)
     is_behind = rows_behind_small_slices(slices, groups, small=small, min_entities=min_entities)
-    references = build_references(alike.of(is_behind))
+    is_weekend = weekend_rows(sample["event_date"])
+    references = build_week_references(alike.of(is_behind), is_weekend[is_behind])
     row = {
         "slice": GLOBAL_SLICE,
         "status": "global",
@@ -204,7 +206,7 @@ def _global_row(
         "reference_entities": len(set(groups[is_behind].tolist())),
         "reference_days": sample["event_date"][is_behind].nunique(),
     }
-    return row, with_tail_ratios(standards, alike, slices, is_behind, references)
+    return row, with_tail_ratios(standards, alike, slices, is_behind, is_weekend, references)
 
 
 def _candidate(

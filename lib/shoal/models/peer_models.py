@@ -11,14 +11,16 @@ from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError
 from shoal.kernels.calibration import fit_tail
 from shoal.kernels.gaussians import Mixture
-from shoal.kernels.peer_model import PeerGeometry, References, Standard
+from shoal.kernels.peer_model import PeerGeometry, References, Standard, WeekReferences
 from shoal.kernels.preparation import Preparation
 
 Array = NDArray[np.float64]
 PARENT = "parent"
 """Calibration of a slice of too few entities: its type's global references, stored once."""
 
-REFERENCE_COLUMNS = ("reference_density", "reference_distance", "reference_combined")
+WEEKDAY_COLUMNS = ("reference_density", "reference_distance", "reference_combined")
+WEEKEND_COLUMNS = ("weekend_density", "weekend_distance", "weekend_combined")
+REFERENCE_COLUMNS = (*WEEKDAY_COLUMNS, *WEEKEND_COLUMNS)
 PEER_MODEL_COLUMNS = (
     "model_version", "entity_type", "slice", "feature_set", "feature_names", "is_logged", "center",
     "scale", "pca_mean", "pca_components", "residual_variance", "residual_dimensions", "weights",
@@ -45,7 +47,7 @@ class PeerModel:
     feature_set: str
     feature_names: tuple[str, ...]
     geometry: PeerGeometry
-    own_references: References | None
+    own_references: WeekReferences | None
     standard: Standard
     calibration: str
     reference_entities: int
@@ -53,13 +55,14 @@ class PeerModel:
     parent: "PeerModel | None" = None
 
     def log_p(
-        self, log_density: Array, centroid_distance: Array
+        self, log_density: Array, centroid_distance: Array, *, is_weekend: bool
     ) -> tuple[Array, NDArray[np.bool_]]:
-        """Log p-value of rows ``(n_rows,)`` and whether it lies beyond the references."""
-        return self.standard.log_p(log_density, centroid_distance, self.references)
+        """Log p-value of rows ``(n_rows,)`` of a day and whether it lies beyond the references."""
+        references = self.references.of(is_weekend=is_weekend)
+        return self.standard.log_p(log_density, centroid_distance, references)
 
     @property
-    def references(self) -> References:
+    def references(self) -> WeekReferences:
         """What calibrates its scores.
 
         Raises
@@ -97,12 +100,17 @@ def geometry_columns(geometry: PeerGeometry) -> dict[str, Any]:
     }
 
 
-def reference_columns(references: References | None) -> dict[str, list[float]]:
-    """Columns of ``models`` that hold references; empty for those of the parent."""
-    if references is None:
-        return {name: [] for name in REFERENCE_COLUMNS}
-    tails = (references.density, references.distance, references.combined)
-    return {n: t.scores.tolist() for n, t in zip(REFERENCE_COLUMNS, tails, strict=True)}
+def reference_columns(references: WeekReferences | None) -> dict[str, list[float]]:
+    """Columns of ``models`` that hold references; empty for those of the parent.
+
+    Those of weekends are empty, too, where they are not told from weekdays.
+    """
+    columns: dict[str, list[float]] = {name: [] for name in REFERENCE_COLUMNS}
+    if references is not None:
+        columns |= _tail_columns(WEEKDAY_COLUMNS, references.weekday)
+        if references.weekend is not references.weekday:
+            columns |= _tail_columns(WEEKEND_COLUMNS, references.weekend)
+    return columns
 
 
 def peer_model(row: Mapping[str, Any]) -> PeerModel:
@@ -123,8 +131,6 @@ def peer_model(row: Mapping[str, Any]) -> PeerModel:
         covariances=_array(row["covariances"]),
         covariance_type="full",  # stored in full, whatever they were fitted as
     )
-    own = row["calibration"] != PARENT
-    tails = [fit_tail(_array(row[name])) for name in REFERENCE_COLUMNS] if own else []
     return PeerModel(
         model_version=row["model_version"],
         entity_type=row["entity_type"],
@@ -132,12 +138,25 @@ def peer_model(row: Mapping[str, Any]) -> PeerModel:
         feature_set=row["feature_set"],
         feature_names=tuple(row["feature_names"]),
         geometry=PeerGeometry(preparation, mixture, _array(row["centers"])),
-        own_references=References(*tails) if own else None,
+        own_references=_own_references(row) if row["calibration"] != PARENT else None,
         standard=Standard(*row["score_standard"]),
         calibration=row["calibration"],
         reference_entities=int(row["reference_entities"]),
         reference_days=int(row["reference_days"]),
     )
+
+
+def _tail_columns(names: Sequence[str], references: References) -> dict[str, list[float]]:
+    tails = (references.density, references.distance, references.combined)
+    return {name: tail.scores.tolist() for name, tail in zip(names, tails, strict=True)}
+
+
+def _own_references(row: Mapping[str, Any]) -> WeekReferences:
+    weekday = References(*(fit_tail(_array(row[name])) for name in WEEKDAY_COLUMNS))
+    if not len(row[WEEKEND_COLUMNS[0]]):
+        return WeekReferences(weekday, weekday)
+    weekend = References(*(fit_tail(_array(row[name])) for name in WEEKEND_COLUMNS))
+    return WeekReferences(weekday, weekend)
 
 
 def _array(values: Sequence[Any]) -> Array:

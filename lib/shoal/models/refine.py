@@ -14,13 +14,19 @@ from shoal.errors import DataError
 from shoal.kernels.peer_fit import (
     CrossFit,
     FitSettings,
-    build_references,
+    build_week_references,
     cross_fit_scores,
     refine_slice,
 )
 from shoal.kernels.peer_model import PeerGeometry, Standard
-from shoal.models.peer_models import PARENT, geometry_columns, reference_columns
+from shoal.models.peer_models import (
+    PARENT,
+    REFERENCE_COLUMNS,
+    geometry_columns,
+    reference_columns,
+)
 from shoal.models.vectors import feature_matrix
+from shoal.models.weeks import weekend_rows
 from shoal.spark.sampling import bound_groups
 
 Array = NDArray[np.float64]
@@ -32,9 +38,7 @@ SLICE_COLUMNS = [
     "means",
     "covariances",
     "covariance_type",
-    "reference_density",
-    "reference_distance",
-    "reference_combined",
+    *REFERENCE_COLUMNS,
     "score_standard",
     "calibration",
     "reference_entities",
@@ -104,6 +108,9 @@ def refine_group(
         scores = cross_fit_scores(values, groups, cross_fit)
     serving = replace(geometry, mixture=mixture) if mixture is not None else geometry
     is_own = len(set(groups.tolist())) >= min_entities
+    references = None
+    if is_own:
+        references = build_week_references(scores, weekend_rows(group["event_date"]))
     columns = geometry_columns(serving)
     row = {
         "slice": group["slice"].iloc[0],
@@ -111,7 +118,7 @@ def refine_group(
         "reason": reason,
         "calibration": "own" if is_own else PARENT,
         **{name: columns[name] for name in ("weights", "means", "covariances", "covariance_type")},
-        **reference_columns(build_references(scores) if is_own else None),
+        **reference_columns(references),
         "score_standard": Standard().to_list(),
         **slice_facts(serving, values, groups, group["event_date"].to_numpy()),
     }

@@ -19,6 +19,7 @@ from shoal.errors import DataError
 from shoal.kernels.peer_model import Measures
 from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.vectors import feature_matrix
+from shoal.models.weeks import is_weekend
 
 KEYS = ["event_date", "entity_type", "entity_id"]
 _PEERS = ["event_date", "entity_type", "slice"]
@@ -87,13 +88,16 @@ def judge_batch(
             judged.loc[group.index, "detail"] = "no model of this entity type serves the night"
             continue
         values = feature_matrix(batch["features"].iloc[group.index])
-        for name, column in score_columns(model, values).items():
+        columns = score_columns(model, values, is_weekend=is_weekend(cast(date, night)))
+        for name, column in columns.items():
             judged.loc[group.index, name] = column
     return judged[_JUDGED.fieldNames()]
 
 
-def score_columns(model: PeerModel, values: NDArray[np.float64]) -> dict[str, Any]:
-    """Score columns of native rows ``(n_rows, n_features)`` in the model's feature order.
+def score_columns(
+    model: PeerModel, values: NDArray[np.float64], *, is_weekend: bool
+) -> dict[str, Any]:
+    """Score columns of native rows ``(n_rows, n_features)`` of a day in the model's feature order.
 
     Raises
     ------
@@ -101,7 +105,9 @@ def score_columns(model: PeerModel, values: NDArray[np.float64]) -> dict[str, An
         If a density, distance or p-value is not finite: such a night must not be written.
     """
     measures = model.geometry.measure(values)
-    log_p, extrapolated = model.log_p(measures.log_density, measures.centroid_distance)
+    log_p, extrapolated = model.log_p(
+        measures.log_density, measures.centroid_distance, is_weekend=is_weekend
+    )
     _require_finite(model, measures, log_p)
     first, second = measures.top_two()
     rows = np.arange(len(values))

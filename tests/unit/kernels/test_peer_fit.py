@@ -9,7 +9,10 @@ from tests.support.fits import FIT_SETTINGS as SETTINGS
 from shoal.errors import DataError
 from shoal.kernels import peer_fit
 from shoal.kernels.peer_fit import (
+    MIN_ROWS_A_KIND,
+    CrossFitScores,
     build_references,
+    build_week_references,
     choose_form,
     cross_fit_scores,
     fit_sample,
@@ -55,6 +58,30 @@ def test_p_values_of_fresh_rows_are_calibrated():
     assert at_1 < 0.02
     assert 0.02 < at_5 < 0.08
     assert 0.04 < at_10 < 0.13
+
+
+def test_a_weekend_of_other_habits_is_calibrated_on_weekends():
+    """Weekends calmer by half: by weekdays' references none of them would be strange."""
+    rng = np.random.default_rng(0)
+    is_weekend = np.arange(1400) % 7 >= 5
+    strange = np.where(is_weekend, 0.5, 1.0) * rng.normal(size=1400)
+    references = build_week_references(CrossFitScores(-strange, strange), is_weekend)
+    row = np.asarray([1.2])
+    on_weekday, _ = references.of(is_weekend=False).log_p(-row, row)
+    on_weekend, _ = references.of(is_weekend=True).log_p(-row, row)
+    assert np.exp(on_weekday) > 0.08
+    assert np.exp(on_weekend) < 0.02
+
+
+@pytest.mark.parametrize("n_weekend", [0, MIN_ROWS_A_KIND - 1, 301])
+def test_kinds_of_day_with_too_few_rows_share_all(n_weekend):
+    rng = np.random.default_rng(0)
+    is_weekend = np.arange(500) < n_weekend
+    references = build_week_references(
+        CrossFitScores(rng.normal(size=500), rng.normal(size=500)), is_weekend
+    )
+    assert references.weekend is references.weekday
+    assert len(references.weekday.combined.scores) == 500
 
 
 @pytest.mark.parametrize("n_entities", [25, 62, 124, 130])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shoal.kernels.peer_fit import CrossFitScores, build_references
-from shoal.kernels.peer_model import Standard
+from shoal.kernels.peer_model import Standard, WeekReferences
 from shoal.kernels.standards import (
     LEAST_TAIL_RATIO,
     SMALLEST_SPREAD,
@@ -49,24 +49,31 @@ def test_small_slices_are_calibrated_on_their_own_kind_where_that_is_enough():
     assert rows_behind_small_slices(slices, groups, small=[], min_entities=2).all()
 
 
+def week_references(scores):
+    of_all = build_references(scores)
+    return WeekReferences(of_all, of_all)
+
+
 def test_a_slice_with_a_heavier_tail_has_higher_p_values():
     rng = np.random.default_rng(5)
     slices = np.repeat(["calm", "heavy", "rare"], (4000, 400, 4))
     tail = np.where(slices == "heavy", rng.standard_t(2, 4404), rng.normal(size=4404))
     alike = CrossFitScores(-tail, tail)
-    references = build_references(alike)
+    references = week_references(alike)
     known = {name: Standard() for name in ("calm", "heavy", "rare")}
     every = np.ones(len(slices), dtype=bool)
-    standards = with_tail_ratios(known, alike, slices, every, references)
+    standards = with_tail_ratios(known, alike, slices, every, ~every, references)
     assert standards["heavy"].tail_ratio > 1.5
     assert LEAST_TAIL_RATIO <= standards["calm"].tail_ratio < 1.0
     assert 0.9 < standards["rare"].tail_ratio < 1.4
     row = np.asarray([5.0]), np.asarray([5.0])
-    heavy, _ = standards["heavy"].log_p(-row[0], row[1], references)
-    plain, _ = Standard().log_p(-row[0], row[1], references)
+    heavy, _ = standards["heavy"].log_p(-row[0], row[1], references.weekday)
+    plain, _ = Standard().log_p(-row[0], row[1], references.weekday)
     assert np.exp(heavy - plain) == pytest.approx(standards["heavy"].tail_ratio, rel=0.01)
     for name in ("calm", "heavy"):
-        usual, _ = standards[name].log_p(np.asarray([99.0]), np.asarray([-99.0]), references)
+        usual, _ = standards[name].log_p(
+            np.asarray([99.0]), np.asarray([-99.0]), references.weekday
+        )
         assert usual == pytest.approx(0.0)
 
 
@@ -75,8 +82,10 @@ def test_a_slice_that_calibrates_itself_has_the_tail_of_its_references():
     slices, every = np.repeat("own", 40), np.ones(40, dtype=bool)
     for scores in (CrossFitScores(rng.normal(size=40), rng.normal(size=40)),
                    CrossFitScores(np.zeros(40), np.ones(40))):  # fmt: skip
-        references = build_references(scores)
-        own = with_tail_ratios({"own": Standard()}, scores, slices, every, references)["own"]
+        references = week_references(scores)
+        own = with_tail_ratios({"own": Standard()}, scores, slices, every, ~every, references)[
+            "own"
+        ]
         assert own.tail_ratio == 1.0
 
 

@@ -6,9 +6,15 @@ import pytest
 from shoal.errors import DataError
 from shoal.kernels.calibration import fit_tail
 from shoal.kernels.gaussians import Mixture
-from shoal.kernels.peer_model import PeerGeometry, References, Standard
+from shoal.kernels.peer_model import PeerGeometry, References, Standard, WeekReferences
 from shoal.kernels.preparation import fit_preparation
-from shoal.models.peer_models import PeerModels, geometry_columns, peer_model, reference_columns
+from shoal.models.peer_models import (
+    WEEKEND_COLUMNS,
+    PeerModels,
+    geometry_columns,
+    peer_model,
+    reference_columns,
+)
 
 PLAIN = Standard()
 RNG = np.random.default_rng(0)
@@ -25,7 +31,10 @@ def geometry():
 
 
 def references():
-    return References(*(fit_tail(RNG.normal(size=50)) for _ in range(3)))
+    weekday, weekend = (
+        References(*(fit_tail(RNG.normal(size=50)) for _ in range(3))) for _ in "ab"
+    )
+    return WeekReferences(weekday, weekend)
 
 
 def row(slice_name, calibration, found, standard=PLAIN):
@@ -48,14 +57,24 @@ def test_a_row_scores_as_the_model_it_was_made_of():
     model = peer_model(row("*", "own", found) | geometry_columns(made))
     again, once = model.geometry.measure(VALUES), made.measure(VALUES)
     np.testing.assert_allclose(again.log_density, once.log_density, rtol=1e-12)
-    log_p, _ = model.references.log_p(again.log_density, again.centroid_distance)
-    expected, _ = found.log_p(once.log_density, once.centroid_distance)
-    np.testing.assert_allclose(log_p, expected)
+    for is_weekend, used in ((False, found.weekday), (True, found.weekend)):
+        log_p, _ = model.log_p(again.log_density, again.centroid_distance, is_weekend=is_weekend)
+        expected, _ = used.log_p(once.log_density, once.centroid_distance)
+        np.testing.assert_allclose(log_p, expected)
+
+
+def test_weekends_that_are_not_told_from_weekdays_are_stored_once():
+    of_all = references().weekday
+    stored = row("*", "own", WeekReferences(of_all, of_all))
+    assert len(stored["reference_density"]) == 50
+    assert [stored[name] for name in WEEKEND_COLUMNS] == [[], [], []]
+    again = peer_model(stored).references
+    assert again.weekend is again.weekday
 
 
 def test_a_slice_calibrated_on_its_parent_stores_no_references_and_uses_the_parents():
     small = row("role=dc", "parent", None)
-    assert [small[name] for name in reference_columns(None)] == [[], [], []]
+    assert [small[name] for name in reference_columns(None)] == [[]] * 6
     rows = [small, row("*", "own", references()), row("role=web", "own", references())]
     models = PeerModels.of([peer_model(r) for r in rows])
     whole = models.find("host", "*")
@@ -69,8 +88,8 @@ def test_a_small_slice_is_measured_by_its_own_standard_before_it_is_compared():
     whole, standard = references(), Standard(-20.0, 4.0, 3.0, 0.5)
     rows = [row("role=dc", "parent", None, standard), row("*", "own", whole)]
     model = PeerModels.of([peer_model(r) for r in rows]).find("host", "role=dc")
-    log_p, _ = model.log_p(np.array([-22.0, -30.0]), np.array([3.0, 4.0]))
-    expected, _ = whole.log_p(np.array([-0.5, -2.5]), np.array([0.0, 2.0]))
+    log_p, _ = model.log_p(np.array([-22.0, -30.0]), np.array([3.0, 4.0]), is_weekend=False)
+    expected, _ = whole.weekday.log_p(np.array([-0.5, -2.5]), np.array([0.0, 2.0]))
     np.testing.assert_allclose(log_p, expected)
 
 

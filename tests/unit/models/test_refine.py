@@ -33,7 +33,7 @@ def group():
         {
             "slice": "role=web",
             "entity_id": np.repeat([f"host-{i:02}" for i in range(N_ENTITIES)], N_DAYS),
-            "event_date": np.tile(np.arange(N_DAYS), N_ENTITIES),
+            "event_date": np.tile(pd.date_range("2026-03-05", periods=N_DAYS).date, N_ENTITIES),
             "features": list(rng.normal(size=(N_ENTITIES * N_DAYS, 3))),
         }
     )

@@ -1,0 +1,19 @@
+"""Weekdays and weekends: the same machines, other habits."""
+
+from collections.abc import Iterable
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SATURDAY = 5
+
+
+def is_weekend(day: date) -> bool:
+    """Whether a day (UTC, as every ``event_date``) is a Saturday or a Sunday."""
+    return day.weekday() >= _SATURDAY
+
+
+def weekend_rows(days: Iterable[date]) -> NDArray[np.bool_]:
+    """Which rows ``(n_rows,)`` are of a Saturday or a Sunday, by their days."""
+    return np.fromiter((is_weekend(day) for day in days), dtype=np.bool_)
