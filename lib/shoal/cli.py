@@ -55,6 +55,9 @@ DEFAULT_CONF = "conf/local.yaml"
 SLICES_SHOWN = 12
 """Small slices that an evaluation shows on a screen; other forms have all."""
 
+CURVE_POINTS, MAX_CURVE_POINTS = 4, 20
+"""Points that a curve is told in, on a screen and in other forms."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; the last line printed says why it is not 0."""
@@ -355,21 +358,73 @@ def simulate(
 
 @app.command()
 def evaluate(
-    truth: Annotated[str, typer.Option("--truth", help="truth.csv of `shoal simulate`.")],
     conf: ConfOption = DEFAULT_CONF,
     overrides: SetOption = None,
+    truth: Annotated[
+        str | None, typer.Option("--truth", help="truth.csv of `shoal simulate`.")
+    ] = None,
     last: Annotated[int, typer.Option(help="Published nights, counted back.", min=1)] = 14,
+    table: Annotated[
+        str | None, typer.Option("--table", help="Labelled rows: .csv, .parquet or .npz.")
+    ] = None,
+    label: Annotated[str, typer.Option(help="Column of the labels.")] = "label",
+    anomalies: Annotated[
+        list[str] | None, typer.Option("--anomaly", help="Label of anomalies.")
+    ] = None,
+    normal: Annotated[list[str] | None, typer.Option("--normal", help="Label of the rest.")] = None,
+    slice_column: Annotated[
+        str | None, typer.Option("--slice", help="Figures by this column, too.")
+    ] = None,
+    ignored: Annotated[
+        list[str] | None, typer.Option("--ignore", help="Numeric column that is no feature.")
+    ] = None,
+    scorers: Annotated[
+        list[str] | None, typer.Option("--scorer", help="shoal, gaussian, isolation_forest …")
+    ] = None,
+    one_class: Annotated[
+        bool, typer.Option("--one-class", help="Fit on 80 % of the normal rows alone.")
+    ] = False,
+    seeds: Annotated[int, typer.Option(help="Fits of each scorer.", min=1)] = 5,
+    alert_rate: Annotated[
+        float, typer.Option(help="Share of fitted rows beyond the threshold.", min=0.0, max=1.0)
+    ] = 0.05,
+    capacity: Annotated[
+        int | None, typer.Option(help="Rows that are looked at; as many as anomalies.", min=1)
+    ] = None,
     form: FormatOption = "table",
 ) -> None:
-    """Hold the lists of the last nights against the truth, beside rules that anybody has."""
-    from shoal.pipelines.evaluate import evaluate as evaluate_nights
+    """Hold the last nights' lists against the truth, or scorers against a labelled table."""
     from shoal.report.pages import tables_page
 
     wanted = _form(form)
+    if (truth is None) == (table is None):
+        raise UsageError("name either --truth, for published nights, or --table, for labelled rows")
+    if table is not None:
+        from shoal.models.labelled import Protocol
+        from shoal.models.scorers import DEFAULT_SCORERS, known_scorers
+        from shoal.pipelines.labelled import TableRequest, evaluate_table
+
+        request = TableRequest(
+            Path(table), label, anomalies or (), normal or (), slice_column, ignored or ()
+        )
+        chosen = scorers or [name for name in DEFAULT_SCORERS if name in known_scorers()]
+        protocol = Protocol(one_class, range(seeds), alert_rate, capacity)
+        points = CURVE_POINTS if wanted == "table" else MAX_CURVE_POINTS
+        found = evaluate_table(request, chosen, protocol, curve_points=points)
+        print(tables_page(found, wanted))
+        return
+    _evaluate_nights(conf, overrides, Path(str(truth)), last, wanted)
+
+
+def _evaluate_nights(
+    conf: str, overrides: list[str] | None, truth: Path, last: int, wanted: Form
+) -> None:
+    from shoal.pipelines.evaluate import evaluate as evaluate_nights
+    from shoal.report.pages import tables_page
 
     def work(context: "Context") -> str:
         slices = SLICES_SHOWN if wanted == "table" else None
-        found = evaluate_nights(context, Path(truth), last=last, slices_shown=slices)
+        found = evaluate_nights(context, truth, last=last, slices_shown=slices)
         return tables_page(found, wanted)
 
     print(run_command("evaluate", conf, overrides, work, is_recorded=False))

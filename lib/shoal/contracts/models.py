@@ -47,7 +47,7 @@ MODELS = Table(
         Column("scale", VECTOR, "robust standard deviation of each"),
         Column("pca_mean", VECTOR, "mean of the standardised rows"),
         Column("pca_components", MATRIX, "principal axes, one a row"),
-        Column("residual_variance", DOUBLE, "variance of each discarded direction"),
+        Column("residual_variances", VECTOR, "variance of each feature's discarded part"),
         Column("residual_dimensions", INT, "discarded directions in which the reference varies"),
         Column("covariance_type", STRING, "full, tied, diag or spherical"),
         Column("weights", VECTOR, "mixture weights"),

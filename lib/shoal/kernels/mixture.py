@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -131,6 +131,17 @@ def warm_start(
             return fit
         is_carried &= ~is_starved
     return MixtureFit(mixture, float(mixture.log_density(rows).mean()), 0, False, "kept_initial")
+
+
+def without_small(mixture: Mixture, weight_floor: float) -> Mixture:
+    """The mixture of the components of at least that weight, or of the heaviest alone.
+
+    On a table that nobody has looked at, a small component may be the attack itself, and would
+    make it normal (measured: field notes).
+    """
+    least = min(weight_floor, float(mixture.weights.max()))
+    kept = _take(mixture, np.flatnonzero(mixture.weights >= least))
+    return replace(kept, weights=kept.weights / kept.weights.sum())
 
 
 def _join(

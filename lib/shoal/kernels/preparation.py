@@ -1,7 +1,8 @@
 """Preparation of native feature rows: logs, robust scaling, PCA and what PCA discards."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +17,10 @@ LARGEST_LOG = 709.0
 """``expm1`` of more overflows a float64."""
 
 MIN_RESIDUAL_VARIANCE = 1e-3
-"""Variance, in squared standard units, below which no discarded direction is believed."""
+"""Mean variance of discarded directions, squared standard units, below which it isn't believed."""
+
+LEAST_OF_RESIDUAL = 0.1
+"""Least variance of a feature's residual, relative to the mean of all: a sample may be luckier."""
 
 IQR_OF_NORMAL = 1.349
 """Interquartile range of a standard normal."""
@@ -26,6 +30,9 @@ TAILS_OF_NORMAL = 3.290
 
 LEAST_OF_TAILS = 0.5
 """Least scale, as a part of the standard deviation that the range of the tails implies."""
+
+LARGEST_OF_NOISE = 10.0
+"""Variance of a discarded direction, relative to their mean, above which it is no noise."""
 
 MIN_EIGENVALUE = 1e-9
 """Variance, in squared standard units, below which a direction is constant on the reference."""
@@ -58,7 +65,8 @@ class Preparation:
     center, scale : ``(n_features,)`` robust location and scale, after the log
     pca_mean : ``(n_features,)`` mean of the winsorised standardised reference
     pca_components : ``(n_components, n_features)`` orthonormal rows
-    residual_variance : variance of each discarded direction, 0.0 where none is discarded
+    residual_variances : ``(n_features,)`` what each feature's discarded part is measured by, so
+        that the sum of its squares has mean `residual_dimensions` on the reference
     residual_dimensions : discarded directions in which the reference varies
     """
 
@@ -68,7 +76,7 @@ class Preparation:
     scale: Array
     pca_mean: Array
     pca_components: Array
-    residual_variance: float
+    residual_variances: Array
     residual_dimensions: int
 
     @property
@@ -104,26 +112,22 @@ class Preparation:
 
     def residual_distance(self, standardized: ArrayLike) -> Array:
         """Euclidean length ``(n_rows,)`` of the discarded part, in standard units."""
-        centered = self._centered(standardized)
-        if self._n_discarded == 0:
-            return np.zeros(len(centered))
-        kept = (centered @ self.pca_components.T) @ self.pca_components
-        distance: Array = np.linalg.norm(centered - kept, axis=1)
+        distance: Array = np.linalg.norm(self._discarded(standardized), axis=1)
         return distance
 
     def residual_log_density(self, standardized: ArrayLike) -> Array:
         """Log density ``(n_rows,)``, in nats, of the discarded part; 0 where there is none.
 
-        Isotropic normal in the discarded directions: probabilistic PCA (Tipping & Bishop 1999,
-        J. R. Stat. Soc. B 61(3), section 3). A departure in a direction that is constant on the
-        reference counts in full, but only directions that vary enter the constant: there a small
-        error of the variance cancels between the two terms, elsewhere it would shift all rows.
+        Normal in the discarded directions: probabilistic PCA (Tipping & Bishop 1999, J. R. Stat.
+        Soc. B 61(3), section 3), but with a variance a feature, as factor analysis has it: features
+        that others say well have little noise of their own, and a small departure in one of those
+        counts (measured: one of 40 off by 8 sd, AUROC 0.98 → 1.00). A departure in a direction that
+        is constant on the reference counts in full, but only as many directions as vary enter the
+        constant: there a small error of the variances cancels between the two terms, elsewhere it
+        would shift all rows.
         """
-        squared = self.residual_distance(standardized) ** 2
-        if self._n_discarded == 0:
-            return squared
-        constant = self.residual_dimensions * np.log(2.0 * np.pi * self.residual_variance)
-        return np.asarray(-0.5 * (squared / self.residual_variance + constant), dtype=np.float64)
+        squared = (self._discarded(standardized) ** 2 / self.residual_variances).sum(axis=1)
+        return np.asarray(-0.5 * (squared + self._residual_constant), dtype=np.float64)
 
     def to_native(self, standardized: ArrayLike) -> Array:
         """Native units of standardised rows, both ``(n_rows, n_features)``."""
@@ -132,9 +136,22 @@ class Preparation:
         bounded = np.minimum(np.abs(transformed), LARGEST_LOG)
         return np.where(self.is_logged, np.sign(transformed) * np.expm1(bounded), transformed)
 
-    @property
-    def _n_discarded(self) -> int:
-        return len(self.feature_names) - len(self.pca_components)
+    @cached_property
+    def _residual_constant(self) -> float:
+        """2π and the determinant of the residual, in nats, over the directions that vary most."""
+        n_features = len(self.feature_names)
+        kept = self.pca_components.T @ self.pca_components
+        discarded = np.eye(n_features) - kept
+        precisions = np.linalg.eigvalsh((discarded / self.residual_variances) @ discarded)
+        varying = precisions[len(self.pca_components) :][: self.residual_dimensions]
+        return float(self.residual_dimensions * np.log(2.0 * np.pi) - np.log(varying).sum())
+
+    def _discarded(self, standardized: ArrayLike) -> Array:
+        """What PCA discards ``(n_rows, n_features)``, standard units."""
+        centered = self._centered(standardized)
+        if len(self.pca_components) == len(self.feature_names):
+            return np.zeros_like(centered)
+        return centered - (centered @ self.pca_components.T) @ self.pca_components
 
     def _centered(self, standardized: ArrayLike) -> Array:
         rows = as_rows(standardized, "standardized", n_columns=len(self.feature_names))
@@ -180,7 +197,9 @@ def fit_preparation(
     ConfigError
         If a setting is out of range.
     """
-    _check_settings(explained_variance, max_components, scale_floor)
+    _check_settings(explained_variance, max_components)
+    if not scale_floor > 0.0:
+        raise ConfigError(f"'scale_floor' must be above 0, got {scale_floor} instead")
     native = _as_native(values, len(feature_names))
     if native.size == 0:
         raise DataError(f"a preparation needs rows and features, got shape {native.shape}")
@@ -188,32 +207,93 @@ def fit_preparation(
     transformed = _transform(native, is_logged)
     center, scale = _robust_center_and_scale(transformed, winsorize_sd, scale_floor)
     standardized = np.where(np.isnan(transformed), 0.0, (transformed - center) / scale)
-    pca_mean, eigenvalues, eigenvectors = _principal_axes(winsorize(standardized, winsorize_sd))
-    if form is None:
-        kept = _choose_kept(eigenvalues, explained_variance, max_components)
-        residual_dimensions = int((eigenvalues[kept:] > MIN_EIGENVALUE).sum())
-    else:
-        kept, residual_dimensions = form.n_components, form.residual_dimensions
+    axes = _fit_axes(
+        winsorize(standardized, winsorize_sd),
+        explained_variance=explained_variance,
+        max_components=max_components,
+        form=form,
+    )
     return Preparation(
         feature_names=tuple(feature_names),
         is_logged=is_logged,
         center=center,
         scale=scale,
-        pca_mean=pca_mean,
-        pca_components=_with_fixed_signs(eigenvectors[:kept]),
-        residual_variance=_residual_variance(eigenvalues[kept:], residual_dimensions),
+        pca_mean=axes.mean,
+        pca_components=axes.components,
+        residual_variances=axes.residual_variances,
+        residual_dimensions=axes.residual_dimensions,
+    )
+
+
+def refit_axes(
+    preparation: Preparation,
+    standardized: ArrayLike,
+    *,
+    explained_variance: float = 0.95,
+    max_components: int = 30,
+) -> Preparation:
+    """The preparation with axes and residual of other rows, such as those that a trim has left.
+
+    Parameters
+    ----------
+    standardized : ``(n_rows, n_features)`` in the preparation's units, winsorised, one row or more
+
+    Raises
+    ------
+    DataError
+        If a row is not finite or the width differs.
+    ConfigError
+        If a setting is out of range.
+    """
+    _check_settings(explained_variance, max_components)
+    rows = as_rows(standardized, "standardized", n_columns=len(preparation.feature_names))
+    axes = _fit_axes(rows, explained_variance=explained_variance, max_components=max_components)
+    return replace(
+        preparation,
+        pca_mean=axes.mean,
+        pca_components=axes.components,
+        residual_variances=axes.residual_variances,
+        residual_dimensions=axes.residual_dimensions,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Axes:
+    mean: Array
+    components: Array
+    residual_variances: Array
+    residual_dimensions: int
+
+
+def _fit_axes(
+    rows: Array,
+    *,
+    explained_variance: float,
+    max_components: int,
+    form: PreparationForm | None = None,
+) -> _Axes:
+    mean, eigenvalues, eigenvectors = _principal_axes(rows)
+    if form is None:
+        kept = _choose_kept(eigenvalues, explained_variance, max_components)
+        residual_dimensions = int((eigenvalues[kept:] > MIN_EIGENVALUE).sum())
+    else:
+        kept, residual_dimensions = form.n_components, form.residual_dimensions
+    return _Axes(
+        mean=mean,
+        components=_with_fixed_signs(eigenvectors[:kept]),
+        residual_variances=_residual_variances(
+            eigenvalues[kept:], eigenvectors[kept:], residual_dimensions
+        ),
         residual_dimensions=residual_dimensions,
     )
 
 
-def _check_settings(explained_variance: float, max_components: int, scale_floor: float) -> None:
+def _check_settings(explained_variance: float, max_components: int) -> None:
     if not 0.0 < explained_variance <= 1.0:
         raise ConfigError(
             f"'explained_variance' must be in (0, 1], got {explained_variance} instead"
         )
     require_at_least(1, max_components, "max_components")
-    if not scale_floor > 0.0:
-        raise ConfigError(f"'scale_floor' must be above 0, got {scale_floor} instead")
 
 
 def _as_native(values: ArrayLike, n_features: int) -> Array:
@@ -278,23 +358,40 @@ def _principal_axes(rows: Array) -> tuple[Array, Array, Array]:
 
 
 def _choose_kept(eigenvalues: Array, explained_variance: float, max_components: int) -> int:
-    """Number of components that reach the share of variance: two or more, if there are two."""
+    """Number of components that reach the share of variance: two or more, if there are two.
+
+    And as many more as stand out from the rest: the residual has one variance for all directions,
+    and a factor among the noise would hide what strays in the noise.
+    """
     total = float(eigenvalues.sum())
     wanted = explained_variance * total * (1.0 - 1e-12)
     needed = int(np.searchsorted(np.cumsum(eigenvalues), wanted)) + 1 if total > 0.0 else 1
+    while needed < len(eigenvalues) and _stands_out(eigenvalues[needed:]):
+        needed += 1
     return min(max(needed, 2), max_components, len(eigenvalues))
 
 
-def _residual_variance(discarded: Array, residual_dimensions: int) -> float:
-    """Noise of probabilistic PCA from discarded eigenvalues, 0.0 where nothing is discarded.
+def _stands_out(discarded: Array) -> bool:
+    """Whether the first of the directions is no noise like the rest of them."""
+    varying = discarded[discarded > MIN_EIGENVALUE]
+    return len(varying) > 1 and bool(varying[0] > LARGEST_OF_NOISE * varying.mean())
 
-    The maximum-likelihood estimate (Tipping & Bishop 1999, equation 8), over the directions that
-    vary: constants among them would shrink it and inflate every row's distance.
+
+def _residual_variances(discarded: Array, axes: Array, residual_dimensions: int) -> Array:
+    """What the discarded part of each feature is measured by ``(n_features,)``.
+
+    A feature's share of the discarded variance, scaled so that the squared residual of the
+    reference adds up to the directions that vary. Where they are all alike that is the
+    maximum-likelihood estimate of probabilistic PCA (Tipping & Bishop 1999, equation 8).
+
+    Parameters
+    ----------
+    discarded, axes : ``(n_discarded,)`` eigenvalues, ``(n_discarded, n_features)`` eigenvectors
     """
-    if not len(discarded):
-        return 0.0
-    variance = float(discarded.sum()) / max(residual_dimensions, 1)
-    return max(variance, MIN_RESIDUAL_VARIANCE)
+    alike = max(float(discarded.sum()) / max(residual_dimensions, 1), MIN_RESIDUAL_VARIANCE)
+    own = discarded @ axes**2
+    own *= (own > MIN_EIGENVALUE).sum() / max(residual_dimensions, 1)
+    return np.asarray(np.maximum(own, LEAST_OF_RESIDUAL * alike), dtype=np.float64)
 
 
 def _with_fixed_signs(components: Array) -> Array:

@@ -35,8 +35,8 @@ def implied_gaussian(
 ) -> tuple[Array, Array]:
     """A component of PCA space, with the residual, as a Gaussian over standardised features.
 
-    Covariance VᵀΣV + s²(I − VᵀV) with V the components and s² the residual variance
-    (Tipping & Bishop 1999, section 3.2).
+    Its precision is VᵀΣ⁻¹V + (I − VᵀV)Ψ⁻¹(I − VᵀV) with V the components and Ψ the residual
+    variances (Tipping & Bishop 1999, section 3.2, where these are all alike).
 
     Parameters
     ----------
@@ -54,7 +54,9 @@ def implied_gaussian(
             f"{covariance.shape}"
         )
     discarded = np.eye(components.shape[1]) - components.T @ components
-    native = components.T @ covariance @ components + preparation.residual_variance * discarded
+    precision = components.T @ np.linalg.inv(covariance) @ components
+    precision += (discarded / preparation.residual_variances) @ discarded
+    native = np.linalg.inv((precision + precision.T) / 2.0)
     return preparation.pca_mean + mean @ components, (native + native.T) / 2.0
 
 

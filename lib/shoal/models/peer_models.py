@@ -23,7 +23,7 @@ WEEKEND_COLUMNS = ("weekend_density", "weekend_distance", "weekend_combined")
 REFERENCE_COLUMNS = (*WEEKDAY_COLUMNS, *WEEKEND_COLUMNS)
 PEER_MODEL_COLUMNS = (
     "model_version", "entity_type", "slice", "feature_set", "feature_names", "is_logged", "center",
-    "scale", "pca_mean", "pca_components", "residual_variance", "residual_dimensions", "weights",
+    "scale", "pca_mean", "pca_components", "residual_variances", "residual_dimensions", "weights",
     "means", "covariances", "centers", *REFERENCE_COLUMNS, "score_standard", "calibration",
     "reference_entities", "reference_days",
 )  # fmt: skip
@@ -90,7 +90,7 @@ def geometry_columns(geometry: PeerGeometry) -> dict[str, Any]:
         "scale": preparation.scale.tolist(),
         "pca_mean": preparation.pca_mean.tolist(),
         "pca_components": preparation.pca_components.tolist(),
-        "residual_variance": float(preparation.residual_variance),
+        "residual_variances": preparation.residual_variances.tolist(),
         "residual_dimensions": int(preparation.residual_dimensions),
         "covariance_type": mixture.covariance_type,
         "weights": mixture.weights.tolist(),
@@ -122,7 +122,7 @@ def peer_model(row: Mapping[str, Any]) -> PeerModel:
         scale=_array(row["scale"]),
         pca_mean=_array(row["pca_mean"]),
         pca_components=_array(row["pca_components"]),
-        residual_variance=float(row["residual_variance"]),
+        residual_variances=_array(row["residual_variances"]),
         residual_dimensions=int(row["residual_dimensions"]),
     )
     mixture = Mixture(

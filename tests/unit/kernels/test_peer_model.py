@@ -15,7 +15,7 @@ def geometry(means):
         scale=np.ones(2),
         pca_mean=np.zeros(2),
         pca_components=np.eye(2),
-        residual_variance=0.0,
+        residual_variances=np.ones(2),
         residual_dimensions=0,
     )
     k = len(means)

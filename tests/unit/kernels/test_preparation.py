@@ -165,7 +165,7 @@ def test_row_order_does_not_matter():
     rng = np.random.default_rng(10)
     values = rng.normal(size=(300, 5)) @ rng.normal(size=(5, 5))
     one, other = fit(values), fit(values[rng.permutation(300)])
-    for field in ("center", "scale", "pca_mean", "pca_components", "residual_variance"):
+    for field in ("center", "scale", "pca_mean", "pca_components", "residual_variances"):
         np.testing.assert_allclose(getattr(one, field), getattr(other, field), atol=1e-10)
 
 
@@ -195,7 +195,7 @@ def test_arrays_alone_score_the_same():
     again = Preparation(
         feature_names=prepared.feature_names,
         is_logged=np.asarray(prepared.is_logged.tolist()),
-        residual_variance=prepared.residual_variance,
+        residual_variances=np.asarray(prepared.residual_variances.tolist()),
         residual_dimensions=prepared.residual_dimensions,
         **{k: np.asarray(v.tolist()) for k, v in stored.items()},
     )

@@ -1,5 +1,7 @@
 """The residual: what PCA discards still counts, with a variance of its own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -7,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from shoal.kernels.mixture import fit_mixture
 from shoal.kernels.preparation import Preparation, fit_preparation
+from shoal.kernels.reasons import implied_gaussian
 
 
 def names(n: int) -> list[str]:
@@ -17,42 +20,59 @@ def fit(values, **settings) -> Preparation:
     return fit_preparation(values, feature_names=names(np.shape(values)[1]), **settings)
 
 
-def test_residual_variance_is_recovered_and_gives_the_density_of_ppca():
+def noisy_factors(noise, n=20_000):
+    """Rows of two factors in ten features, each with noise of its own."""
     rng = np.random.default_rng(7)
     loading = np.linalg.qr(rng.normal(size=(10, 2)))[0] * 5.0
-    noisy = rng.normal(size=(20_000, 2)) @ loading.T + 0.3 * rng.normal(size=(20_000, 10))
-    prepared = Preparation(
-        tuple(names(10)), np.zeros(10, bool), np.zeros(10), np.ones(10), *pca_of(noisy), 8
-    )
-    assert prepared.residual_variance == pytest.approx(0.09, rel=0.05)
+    return rng.normal(size=(n, 2)) @ loading.T + noise * rng.normal(size=(n, 10))
+
+
+def test_noise_all_alike_gives_the_density_of_probabilistic_pca():
+    noisy = noisy_factors(0.3)
+    fitted = fit(noisy, explained_variance=0.9, scale_floor=1.0)  # floor: a common scale
+    prepared = replace(
+        fitted, center=np.zeros(10), scale=np.ones(10), pca_mean=noisy.mean(axis=0),
+        residual_variances=np.full(10, 0.09),
+    )  # fmt: skip
+    components, projected = prepared.pca_components, prepared.project(noisy)
+    whole = components.T @ np.cov(projected.T) @ components
+    whole += 0.09 * (np.eye(10) - components.T @ components)
+    kept = multivariate_normal(projected.mean(axis=0), np.cov(projected.T))
     rows = noisy[:5]
-    kept = multivariate_normal(np.zeros(2), np.cov(prepared.project(noisy).T))
-    components = prepared.pca_components
-    whole = components.T @ np.cov(prepared.project(noisy).T) @ components
-    whole += prepared.residual_variance * (np.eye(10) - components.T @ components)
     np.testing.assert_allclose(
-        kept.logpdf(prepared.project(rows)) + prepared.residual_log_density(rows),
+        kept.logpdf(projected[:5]) + prepared.residual_log_density(rows),
         multivariate_normal(prepared.pca_mean, whole).logpdf(rows),
         rtol=1e-9,
     )
 
 
-def pca_of(rows):
-    prepared = fit(rows, explained_variance=0.9, scale_floor=1e3)  # floor: a common scale
-    return np.mean(rows, axis=0), prepared.pca_components, prepared_noise(rows, prepared)
+def test_each_feature_has_the_noise_that_it_shows():
+    noise = np.repeat([0.2, 0.6], 5)
+    prepared = fit(noisy_factors(noise), explained_variance=0.9)
+    assert len(prepared.pca_components) == 2
+    own = prepared.residual_variances * prepared.scale**2
+    assert np.corrcoef(own, noise**2)[0, 1] > 0.8
+    standardized = prepared.standardize(noisy_factors(noise))
+    centered = standardized - prepared.pca_mean
+    discarded = centered - prepared.project(standardized) @ prepared.pca_components
+    squared = (discarded**2 / prepared.residual_variances).sum(axis=1)
+    assert squared.mean() == pytest.approx(8.0, rel=0.02)
 
 
-def prepared_noise(rows, prepared):
-    centered = rows - rows.mean(axis=0)
-    discarded = centered - centered @ prepared.pca_components.T @ prepared.pca_components
-    return float((discarded**2).sum(axis=1).mean() / 8)
+def test_reasons_and_scores_are_of_the_same_gaussian():
+    prepared = fit(noisy_factors(np.repeat([0.2, 0.6], 5)), explained_variance=0.9)
+    mean, covariance = np.array([0.5, -1.0]), np.array([[2.0, 0.3], [0.3, 1.0]])
+    implied = multivariate_normal(*implied_gaussian(prepared, mean, covariance))
+    rows = np.random.default_rng(0).normal(size=(6, 10))
+    own = multivariate_normal(mean, covariance).logpdf(prepared.project(rows))
+    own += prepared.residual_log_density(rows)
+    np.testing.assert_allclose(own, implied.logpdf(rows), rtol=1e-9)
 
 
 def test_residual_is_zero_when_nothing_is_discarded():
     values = np.random.default_rng(8).normal(size=(50, 2))
     prepared = fit(values)
     standardized = prepared.standardize(values)
-    assert prepared.residual_variance == 0.0
     assert (prepared.residual_distance(standardized) == 0.0).all()
     assert (prepared.residual_log_density(standardized) == 0.0).all()
     back = prepared.pca_mean + prepared.project(standardized) @ prepared.pca_components
@@ -88,11 +108,16 @@ def test_constant_and_repeated_features_do_not_shrink_the_residual_variance():
     padded = np.column_stack([varying, np.full((2000, 12), 2.0), varying[:, :1] * 3.0 + 1.0])
     alone, whole = fit(varying, explained_variance=0.9), fit(padded, explained_variance=0.9)
     assert whole.residual_dimensions == 8 - len(whole.pca_components)
-    assert whole.residual_variance == pytest.approx(alone.residual_variance, rel=0.3)
-    # The discarded part of a reference row is as long as its variance says.
-    squared = whole.residual_distance(whole.standardize(padded)) ** 2
-    expected = whole.residual_dimensions * whole.residual_variance
-    assert squared.mean() == pytest.approx(expected, rel=0.05)
+    assert np.median(whole.residual_variances[:8]) > 0.5 * np.median(alone.residual_variances)
+
+    # The discarded part of a reference row is as long as its variances say.
+    def squared(prepared, rows):
+        standardized = prepared.standardize(rows)
+        middle = prepared.pca_mean[np.newaxis]
+        highest = prepared.residual_log_density(middle)  # of a row without a residual
+        return 2.0 * (highest - prepared.residual_log_density(standardized)).mean()
+
+    assert squared(whole, padded) == pytest.approx(whole.residual_dimensions, rel=0.1)
     # What never varied still counts when it does.
     odd = padded[:1].copy()
     odd[0, 10] = 4.0
