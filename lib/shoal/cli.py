@@ -322,6 +322,34 @@ def nights(
 
 
 @app.command()
+def models(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None,
+    entity_type: TypeOption = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="Every candidate of what serves, and the curves.")
+    ] = False,
+    model_version: Annotated[
+        str | None, typer.Option("--version", help="With --why: another than what serves.")
+    ] = None,
+    form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Print the models, or why those that serve are what they are."""
+    from shoal.pipelines.models import explain_models, list_models
+    from shoal.report.pages import tables_page
+
+    wanted = _form(form)
+    if model_version and not why:
+        raise UsageError("--version goes with --why")
+
+    def work(context: "Context") -> str:
+        if why:
+            return tables_page(explain_models(context, entity_type, model_version), wanted)
+        return tables_page(list_models(context, entity_type), wanted)
+
+    print(run_command("models", conf, overrides, work, is_recorded=False))
+
+
+@app.command()
 def simulate(
     out: Annotated[str, typer.Option("--out", help="New folder for the logs.")],
     conf: ConfOption = DEFAULT_CONF,

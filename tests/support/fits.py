@@ -1,11 +1,15 @@
 """Settings that tests of fits start from: the defaults."""
 
-from shoal.kernels.peer_fit import FitSettings
+from shoal.kernels.form import FitSettings
 
 FIT_SETTINGS = FitSettings(
     n_components=6,
     covariance_type="full",
     n_clusters=6,
+    candidates=(1, 2, 3, 4, 6, 8),
+    n_seeds=3,
+    selection_rows=2000,
+    trim=0.1,
     n_init=3,
     reg_covar=1e-4,
     tol=1e-3,

@@ -152,9 +152,15 @@ class Fit(Section):
     min_entities: int = Field(default=10, ge=2)
     min_rows: int = Field(default=20, ge=5)
     sample_rows: int = Field(default=20_000, ge=100, le=200_000)
-    n_components: int = Field(default=6, ge=1, le=64)
-    covariance_type: Literal["full", "tied", "diag", "spherical"] = "full"
-    n_clusters: int = Field(default=6, ge=1, le=256)
+    n_components: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    covariance_type: Literal["auto", "full", "tied", "diag", "spherical"] = "auto"
+    n_clusters: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
+    candidates: list[Annotated[int, Field(ge=1, le=64)]] = Field(
+        default_factory=lambda: [1, 2, 3, 4, 6, 8], min_length=1
+    )
+    n_seeds: int = Field(default=3, ge=2, le=20)
+    selection_rows: int = Field(default=2000, ge=100, le=200_000)
+    trim: float = Field(default=0.1, ge=0, le=0.5)
     n_init: int = Field(default=3, ge=1, le=50)
     reg_covar: float = Field(default=1e-4, gt=0)
     tol: float = Field(default=1e-3, gt=0)

@@ -83,6 +83,26 @@ def continue_kmeans(X: ArrayLike, centers: ArrayLike, *, max_iter: int = 100) ->
     return np.asarray(estimator.cluster_centers_, dtype=np.float64)
 
 
+def refit_kmeans(X: ArrayLike, labels: NDArray[np.intp], *, max_iter: int = 100) -> Array:
+    """Centres of rows by Lloyd's iterations from the clusters that others gave the same rows.
+
+    Parameters
+    ----------
+    X : ``(n_rows, n_dimensions)``, one or more
+    labels : ``(n_rows,)``; clusters without a row are left out
+
+    Raises
+    ------
+    DataError
+        If a row is not finite.
+    """
+    rows = as_rows(X, "X")
+    names, index = np.unique(labels, return_inverse=True)
+    sums = np.zeros((len(names), rows.shape[1]))
+    np.add.at(sums, index, rows)
+    return continue_kmeans(rows, sums / np.bincount(index)[:, np.newaxis], max_iter=max_iter)
+
+
 def assign(X: ArrayLike, centers: ArrayLike) -> tuple[NDArray[np.intp], Array, NDArray[np.intp]]:
     """Nearest centre of each row, the Euclidean distance to it, and the second nearest.
 

@@ -85,6 +85,47 @@ def fit_mixture(
     )
 
 
+def refit_mixture(
+    X: ArrayLike,
+    responsibilities: ArrayLike,
+    *,
+    covariance_type: str,
+    max_iter: int = 200,
+    reg_covar: float = 1e-4,
+    tol: float = 1e-4,
+) -> MixtureFit:
+    """Fit a mixture by EM from the responsibilities that another has for the same rows.
+
+    So two fits that see nearly the same rows end in nearly the same place, and components keep
+    their order, whatever space each of them measures in.
+
+    Parameters
+    ----------
+    X : ``(n_rows, n_dimensions)``
+    responsibilities : ``(n_rows, n_components)``; a component of none keeps a share of all rows
+
+    Raises
+    ------
+    DataError
+        If there is no row, a row is not finite, or a component collapses.
+    """
+    check_covariance_type(covariance_type)
+    rows = as_rows(X, "X")
+    if len(rows) < 2:
+        return fit_mixture(rows, n_components=1, covariance_type=covariance_type, n_init=1)
+    shares = np.asarray(responsibilities, dtype=np.float64)
+    start = _maximize(rows, shares, covariance_type, reg_covar)
+    return _run_em(
+        sort_rows(rows),
+        start,
+        n_components=start.n_components,
+        covariance_type=covariance_type,
+        max_iter=max_iter,
+        reg_covar=reg_covar,
+        tol=tol,
+    )
+
+
 def warm_start(
     X: ArrayLike,
     mixture: Mixture,
@@ -200,6 +241,31 @@ def _rows_to_fit(X: ArrayLike, n_columns: int | None = None) -> Array:
     if len(rows) == 1:  # scikit-learn refuses a single row; twice the same is the same fit
         rows = np.repeat(rows, 2, axis=0)
     return sort_rows(rows)
+
+
+def _maximize(rows: Array, shares: Array, covariance_type: str, reg_covar: float) -> Mixture:
+    """The M-step: weights, means and covariances of rows by their responsibilities.
+
+    A component has a thousandth of every row beside its own, so that none is empty.
+    """
+    shares = shares + 1e-3
+    counts = shares.sum(axis=0)
+    means = shares.T @ rows / counts[:, np.newaxis]
+    n_dimensions = rows.shape[1]
+    spreads = np.empty((len(counts), n_dimensions, n_dimensions))
+    for component, mean in enumerate(means):
+        centered = rows - mean
+        spreads[component] = (shares[:, component] * centered.T) @ centered / counts[component]
+    spreads += reg_covar * np.eye(n_dimensions)
+    weights = counts / counts.sum()
+    variances = np.diagonal(spreads, axis1=1, axis2=2)
+    covariances: dict[str, Array] = {
+        "full": spreads,
+        "tied": np.tensordot(weights, spreads, axes=1),
+        "diag": variances,
+        "spherical": variances.mean(axis=1),
+    }
+    return Mixture(weights, means, covariances[covariance_type], covariance_type)
 
 
 def _precisions(mixture: Mixture) -> Array:

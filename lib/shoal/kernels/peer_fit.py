@@ -13,48 +13,19 @@ from shoal.kernels.calibration import (
     fold_of_rows,
     leave_one_out_log_p,
 )
-from shoal.kernels.centroids import fit_kmeans
+from shoal.kernels.centroids import assign, fit_kmeans, refit_kmeans
+from shoal.kernels.form import FitSettings, Form, Selection, find_form
 from shoal.kernels.gaussians import Mixture
-from shoal.kernels.mixture import MixtureFit, fit_mixture, warm_start
+from shoal.kernels.mixture import MixtureFit, fit_mixture, refit_mixture, warm_start
 from shoal.kernels.peer_model import PeerGeometry, References, WeekReferences
 from shoal.kernels.preparation import Preparation, fit_preparation
+from shoal.kernels.selection import ENTITIES_A_ROW, TryAll
 
 Array = NDArray[np.float64]
 Groups = NDArray[np.str_]
 
-ENTITIES_A_ROW = 10
-"""Entities that a row of a covariance matrix needs; below, a simpler form is fitted."""
-
 MIN_ROWS_A_KIND = 200
 """Rows that weekdays and weekends each need for references of their own: they tell 1 in 200."""
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """What a fit may do; names are scikit-learn's."""
-
-    n_components: int
-    covariance_type: str
-    n_clusters: int
-    n_init: int
-    reg_covar: float
-    tol: float
-    max_iter: int
-    random_state: int
-    winsorize_sd: float
-    explained_variance: float
-    max_pca_components: int
-    n_folds: int
-
-
-@dataclass(frozen=True)
-class Form:
-    """Number of components, covariance and clusters that the entities at hand can carry."""
-
-    n_components: int
-    covariance_type: str
-    n_clusters: int
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +53,14 @@ class SampleFit:
     Attributes
     ----------
     fit : how the mixture's EM ended
-    form : the components and covariance used, and why they are not those asked for
+    form : the components and covariance used, and why these
     """
 
     geometry: PeerGeometry
     cross_fit: CrossFit
     fit: MixtureFit
     form: Form
+    selection: Selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +98,7 @@ def fit_sample(
     feature_names: Sequence[str],
     is_count: NDArray[np.bool_],
     settings: FitSettings,
+    try_all: TryAll = map,
 ) -> SampleFit:
     """Fit preparation, mixture and centres, and again without each fold of entities.
 
@@ -133,6 +106,7 @@ def fit_sample(
     ----------
     values : ``(n_rows, n_features)`` native rows, in an order that does not depend on chance
     groups : ``(n_rows,)`` entity of each row
+    try_all : how the candidates of the selection are tried
 
     Raises
     ------
@@ -151,13 +125,13 @@ def fit_sample(
         explained_variance=settings.explained_variance,
         max_components=max(2, min(settings.max_pca_components, n_entities // ENTITIES_A_ROW)),
     )
-    form = choose_form(n_entities, preparation.form.n_components, settings)
+    form, selection = find_form(values, groups, preparation, n_entities, settings, try_all)
     geometry, fit = _fit_geometry(values, preparation, form, settings)
     row_folds = fold_of_rows(groups, fold_of, n_folds)
     folds = tuple(
-        _fit_fold(values[row_folds != fold], preparation, form, settings) for fold in range(n_folds)
+        _fit_fold(values[row_folds != fold], geometry, form, settings) for fold in range(n_folds)
     )
-    return SampleFit(geometry, CrossFit(folds, fold_of), fit, form)
+    return SampleFit(geometry, CrossFit(folds, fold_of), fit, form, selection)
 
 
 def cross_fit_scores(values: Array, groups: Groups, cross_fit: CrossFit) -> CrossFitScores:
@@ -229,26 +203,6 @@ def refine_slice(
     return Refinement(mixture, refined, "refined", reason)
 
 
-def choose_form(n_entities: int, n_dimensions: int, settings: FitSettings) -> Form:
-    """The richest form up to the configured one that the entities of every fold can carry."""
-    wanted = settings.n_components
-    n_components = max(1, min(wanted, n_entities // (2 * ENTITIES_A_ROW)))
-    n_clusters = max(1, min(settings.n_clusters, n_entities // ENTITIES_A_ROW))
-    kinds = ("full", "tied", "diag", "spherical")
-    needed = {
-        "full": ENTITIES_A_ROW * n_dimensions * n_components,
-        "tied": ENTITIES_A_ROW * n_dimensions,
-        "diag": ENTITIES_A_ROW,
-        "spherical": 0,
-    }
-    allowed = kinds[kinds.index(settings.covariance_type) :]
-    kind = next(kind for kind in allowed if n_entities >= needed[kind] or kind == allowed[-1])
-    reason = "as configured"
-    if (n_components, kind) != (wanted, settings.covariance_type):
-        reason = f"{n_entities} entities a fold in {n_dimensions} dimensions carry no more"
-    return Form(n_components, kind, n_clusters, reason)
-
-
 def _fit_geometry(
     values: Array, preparation: Preparation, form: Form, settings: FitSettings
 ) -> tuple[PeerGeometry, MixtureFit]:
@@ -272,15 +226,33 @@ def _fit_geometry(
     return PeerGeometry(preparation, fit.mixture, centers), fit
 
 
-def _fit_fold(values: Array, whole: Preparation, form: Form, settings: FitSettings) -> PeerGeometry:
-    """Geometry of the rows of all other folds, in the form of the fit on all rows."""
+def _fit_fold(
+    values: Array, whole: PeerGeometry, form: Form, settings: FitSettings
+) -> PeerGeometry:
+    """Geometry of the rows of all other folds, in the form of the fit on all rows.
+
+    It starts from the components and clusters that the fit on all rows has for these rows. A start
+    of its own may end elsewhere, and would calibrate what serves by another model's distances
+    (measured on a fleet of 1,500: p ≤ 0.01 for 3.3 % of the addresses of offices).
+    """
     preparation = fit_preparation(
         values,
-        feature_names=whole.feature_names,
+        feature_names=whole.preparation.feature_names,
         winsorize_sd=settings.winsorize_sd,
-        form=whole.form,
+        form=whole.preparation.form,
     )
-    return _fit_geometry(values, preparation, form, settings)[0]
+    rows = preparation.project_winsorized(values, settings.winsorize_sd)
+    seen = whole.preparation.project_winsorized(values, settings.winsorize_sd)
+    fit = refit_mixture(
+        rows,
+        whole.mixture.responsibilities(seen),
+        covariance_type=form.covariance_type,
+        max_iter=settings.max_iter,
+        reg_covar=settings.reg_covar,
+        tol=settings.tol,
+    )
+    centers = refit_kmeans(rows, assign(seen, whole.centers)[0])
+    return PeerGeometry(preparation, fit.mixture, centers)
 
 
 def _warm(values: Array, geometry: PeerGeometry, settings: FitSettings) -> Mixture:

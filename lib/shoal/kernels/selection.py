@@ -50,12 +50,14 @@ class SelectionSettings:
     Attributes
     ----------
     n_components, covariance_types : of the candidates
+    n_carrying : entities that carry the final fit; ``None``: those that a fold leaves
     n_seeds : fits of each, each without another fold of the entities; 2 or more
     trim : share of the rows, the least likely under one Gaussian, that no candidate is fitted on
     """
 
     n_components: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 8)
     covariance_types: Sequence[str] = COVARIANCE_TYPES
+    n_carrying: int | None = None
     n_seeds: int = 3
     trim: float = 0.1
     reg_covar: float = 1e-4
@@ -197,22 +199,21 @@ def carries(n_entities: int, n_dimensions: int, n_components: int, covariance_ty
         "diag": n_components,
         "spherical": n_components,
     }
-    needed = rows_of_parameters[covariance_type] if n_components > 1 else 1
-    if n_components == 1 and covariance_type in ("full", "tied"):
-        needed = n_dimensions
-    return n_entities >= ENTITIES_A_ROW * needed
+    return n_entities >= ENTITIES_A_ROW * rows_of_parameters[covariance_type]
 
 
 def candidates(data: SelectionData, settings: SelectionSettings) -> list[Candidate]:
     """Candidates that the entities of every fold can carry; one spherical Gaussian at least."""
     n_folds = int(data.folds.max()) + 1
-    fewest = min(len(np.unique(data.entities[data.folds != fold])) for fold in range(n_folds))
+    fewest = settings.n_carrying or min(
+        len(np.unique(data.entities[data.folds != fold])) for fold in range(n_folds)
+    )
     n_dimensions = data.rows.shape[1]
     found = [
         Candidate(k, kind, seed)
         for k in sorted(settings.n_components)
         for kind in settings.covariance_types
-        # One component is its own tie, and in one dimension all covariances are one.
+        # One component is its own tie.
         if not (k == 1 and kind == "tied" and "full" in settings.covariance_types)
         if carries(fewest, n_dimensions, k, kind)
         for seed in range(n_folds)

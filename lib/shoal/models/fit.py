@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from pyspark.sql import functions as F
 
 from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError
+from shoal.kernels.form import FitSettings
 from shoal.kernels.peer_fit import (
-    FitSettings,
     SampleFit,
     build_week_references,
     cross_fit_scores,
@@ -27,6 +28,7 @@ from shoal.kernels.standards import (
     standards_of,
     with_tail_ratios,
 )
+from shoal.models.candidates import MIXTURE, candidate_rows, try_side_by_side
 from shoal.models.mllib import fit_kmeans_on_all, fit_mixture_on_all, prepared_vectors
 from shoal.models.peer_models import PARENT, geometry_columns, reference_columns
 from shoal.models.refine import adopt_parent, refine_slices, slice_facts
@@ -64,10 +66,16 @@ class FitRequest:
 
 @dataclass(frozen=True)
 class FitResult:
-    """Rows for ``models`` (columns that the fit knows) and the one candidate tried."""
+    """Rows for ``models`` and ``model_candidates`` (columns that the fit knows).
+
+    Attributes
+    ----------
+    reason : the form fitted, and why this
+    """
 
     models: list[dict[str, Any]]
-    candidate: dict[str, Any]
+    candidates: list[dict[str, Any]]
+    reason: str
 
 
 def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
@@ -98,6 +106,7 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
             feature_names=names,
             is_count=np.asarray([request.is_count[name] for name in names]),
             settings=request.settings,
+            try_all=partial(try_side_by_side, reference.sparkSession),
         )
         geometry, fitted_by = fitted.geometry, "scikit-learn on all rows"
         if not drawn.is_whole:
@@ -124,7 +133,10 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
         "seconds": time.monotonic() - started,
     }
     models = [{**shared, **row} for row in [whole, *adopt_parent(slices, whole, standards)]]
-    return FitResult(models, _candidate(fitted, geometry, values, groups, started, request))
+    candidates = _candidates(fitted, geometry, values, groups, started, request)
+    form = fitted.form
+    reason = f"{form.n_components} × {form.covariance_type}: {form.reason}"
+    return FitResult(models, candidates, reason)
 
 
 def _require_enough(sample: pd.DataFrame, request: FitRequest) -> None:
@@ -209,7 +221,24 @@ def _global_row(
     return row, with_tail_ratios(standards, alike, slices, is_behind, is_weekend, references)
 
 
-def _candidate(
+def _candidates(
+    fitted: SampleFit,
+    geometry: PeerGeometry,
+    values: Array,
+    groups: NDArray[np.str_],
+    started: float,
+    request: FitRequest,
+) -> list[dict[str, Any]]:
+    """Rows of ``model_candidates``: those of the selection, or the one that was configured."""
+    if fitted.selection.mixtures:
+        found = candidate_rows(fitted.selection, request.settings.random_state)
+    else:
+        found = [_configured(fitted, geometry, values, groups, started, request)]
+    return [{**row, "candidate": number, "entity_type": request.entity_type}
+            for number, row in enumerate(found)]  # fmt: skip
+
+
+def _configured(
     fitted: SampleFit,
     geometry: PeerGeometry,
     values: Array,
@@ -217,15 +246,13 @@ def _candidate(
     started: float,
     request: FitRequest,
 ) -> dict[str, Any]:
-    """The row of ``model_candidates``: one candidate, fixed by the configuration."""
     n_entities = len(set(groups.tolist()))
     measures = geometry.measure(values)
     # Rows of an entity repeat, so criteria count entities: its rows share one unit of evidence.
     likelihood = float(measures.log_density.mean()) * n_entities
     n_parameters = fitted.fit.mixture.n_parameters()
     return {
-        "candidate": 0,
-        "entity_type": request.entity_type,
+        "kind": MIXTURE,
         "n_components": fitted.form.n_components,
         "covariance_type": fitted.form.covariance_type,
         "random_state": request.settings.random_state,

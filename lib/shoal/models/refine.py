@@ -11,9 +11,9 @@ from pyspark.sql import DataFrame
 
 from shoal.contracts import MODELS
 from shoal.errors import DataError
+from shoal.kernels.form import FitSettings
 from shoal.kernels.peer_fit import (
     CrossFit,
-    FitSettings,
     build_week_references,
     cross_fit_scores,
     refine_slice,

@@ -13,7 +13,7 @@ from shoal.config import Settings, config_hash
 from shoal.contracts import ENTITY_FEATURES
 from shoal.contracts.features import FEATURE_BY_NAME, FEATURE_NAMES
 from shoal.errors import DataError
-from shoal.kernels.peer_fit import FitSettings
+from shoal.kernels.form import FitSettings
 from shoal.models.fit import FitRequest, FitResult, fit_models
 from shoal.models.registry import (
     StatusChange,
@@ -155,9 +155,9 @@ def _fit_type(context: Context, plan: NightPlan, change: StatusChange) -> Outcom
         shared = _shared_columns(context, nights, change)
         return Outcome(
             replace(change, status="promoted"),
-            f"fitted on {len(nights)} of {len(window)} nights: {result.candidate['reason']}",
+            f"fitted on {len(nights)} of {len(window)} nights: {result.reason}",
             models=[{**row, **shared} for row in result.models],
-            candidates=[{**result.candidate, **shared}],
+            candidates=[{**row, **shared} for row in result.candidates],
         )
     log.info("no model of %s: %s", change.entity_type, fault)
     return Outcome(replace(change, status="rejected"), fault)
@@ -210,7 +210,9 @@ def _request(
     is_count = {
         name: FEATURE_BY_NAME[name].is_count if feature_set == BUILTIN else True for name in names
     }
-    kernel = FitSettings(**{name: getattr(fit, name) for name in FitSettings.__dataclass_fields__})
+    given = {name: getattr(fit, name) for name in FitSettings.__dataclass_fields__}
+    given = {name: None if value == "auto" else value for name, value in given.items()}
+    kernel = FitSettings(**given | {"candidates": tuple(sorted(set(fit.candidates)))})
     return FitRequest(
         entity_type=entity_type,
         feature_set=feature_set,

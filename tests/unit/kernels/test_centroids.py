@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from shoal.errors import ConfigError, DataError
-from shoal.kernels.centroids import assign, fit_kmeans
+from shoal.kernels.centroids import assign, fit_kmeans, refit_kmeans
 
 CENTERS = np.array([[0.0, 0.0], [20.0, 0.0], [0.0, 20.0]])
 
@@ -89,3 +89,12 @@ def test_unusable_input_is_refused():
         assign(CENTERS, np.zeros((0, 2)))
     with pytest.raises(DataError, match=r"\(n_rows, 2\)"):
         assign(np.zeros((2, 3)), CENTERS)
+
+
+def test_refitting_from_labels_keeps_the_clusters_and_leaves_out_the_empty():
+    rng = np.random.default_rng(0)
+    rows = np.repeat([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]], 30, axis=0) + rng.normal(size=(90, 2))
+    labels = np.repeat([2, 0, 5], 30)
+    centers = refit_kmeans(rows, labels)
+    np.testing.assert_allclose(centers, [[9, 0], [0, 0], [0, 9]], atol=0.6)
+    assert len(refit_kmeans(rows[:1], labels[:1])) == 1

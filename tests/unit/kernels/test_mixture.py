@@ -15,7 +15,7 @@ from shoal.kernels.gaussians import (
     rescale,
     responsibility_entropy,
 )
-from shoal.kernels.mixture import fit_mixture, warm_start
+from shoal.kernels.mixture import fit_mixture, refit_mixture, warm_start, without_small
 
 TYPES = ("full", "tied", "diag", "spherical")
 MEANS = np.array([[0.0, 0.0, 0.0], [8.0, 0.0, 0.0], [0.0, 9.0, -4.0]])
@@ -297,3 +297,36 @@ def test_arrays_alone_score_the_same_and_numbering_does_not_matter():
     np.testing.assert_allclose(turned.log_density(X), mixture.log_density(X), rtol=1e-12)
     pairs = linear_sum_assignment(cdist(mixture.means, turned.means))[1]
     assert pairs.tolist() == [1, 2, 0]
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_refitting_from_responsibilities_keeps_the_fit_and_the_order_of_components(covariance_type):
+    X, _ = three_shoals()
+    whole = fit_mixture(X, n_components=3, covariance_type=covariance_type).mixture
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    if covariance_type in ("diag", "spherical"):
+        turn = np.eye(3)[[2, 0, 1]]
+    again = refit_mixture(X @ turn, whole.responsibilities(X), covariance_type=covariance_type)
+    np.testing.assert_allclose(again.mixture.means, whole.means @ turn, atol=0.02)
+    np.testing.assert_allclose(again.mixture.weights, whole.weights, atol=0.01)
+    assert again.log_likelihood_per_row == pytest.approx(whole.log_density(X).mean(), abs=1e-3)
+
+
+def test_refitting_survives_an_empty_component_and_a_single_row():
+    X, _ = three_shoals(200)
+    shares = np.zeros((200, 3))
+    shares[:, 0] = 1.0
+    fit = refit_mixture(X, shares, covariance_type="full")
+    assert np.isfinite(fit.mixture.log_density(X)).all()
+    one = refit_mixture(X[:1], shares[:1], covariance_type="diag")
+    assert np.isfinite(one.mixture.log_density(X[:1])).all()
+
+
+def test_small_components_are_left_out_and_the_heaviest_never():
+    mixture = Mixture(np.array([0.90, 0.08, 0.02]), MEANS, np.ones(3), "spherical")
+    kept = without_small(mixture, 0.05)
+    np.testing.assert_array_equal(kept.means, MEANS[:2])
+    assert kept.weights.sum() == pytest.approx(1.0)
+    assert without_small(mixture, 0.95).n_components == 1
+    tied = Mixture(np.array([0.97, 0.03]), MEANS[:2], np.eye(3), "tied")
+    assert without_small(tied, 0.05).covariances.shape == (3, 3)

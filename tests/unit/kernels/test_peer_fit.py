@@ -4,16 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 from tests.support.fits import FIT_SETTINGS as SETTINGS
 
 from shoal.errors import DataError
 from shoal.kernels import peer_fit
+from shoal.kernels.form import choose_form
 from shoal.kernels.peer_fit import (
     MIN_ROWS_A_KIND,
     CrossFitScores,
     build_references,
     build_week_references,
-    choose_form,
     cross_fit_scores,
     fit_sample,
     refine_slice,
@@ -84,6 +85,60 @@ def test_kinds_of_day_with_too_few_rows_share_all(n_weekend):
     assert len(references.weekday.combined.scores) == 500
 
 
+@pytest.mark.parametrize("kind", ["full", "tied", "diag"])
+def test_a_hundredth_of_fresh_days_has_a_p_value_of_a_hundredth_after_every_refit(kind):
+    """Days of entities that the fits have seen and of such as they haven't."""
+    levels, found = np.array([0.01, 0.001]), {"seen": [], "unseen": []}
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        centers, turns = 3.0 * rng.normal(size=(3, 8)), turns_of(kind, rng)
+
+        def entities(n, rng=rng, centers=centers, turns=turns):
+            which = rng.integers(0, 3, n)
+            return centers[which] + 0.6 * rng.normal(size=(n, 8)), turns[which]
+
+        def days(habits, turns, rng=rng):
+            return habits + np.einsum("nij,nj->ni", turns, rng.normal(size=habits.shape))
+
+        seen, unseen = entities(600), entities(3000)
+        for _ in range(2):
+            values = days(*(np.repeat(part, 14, axis=0) for part in seen))
+            groups = np.repeat(hosts(600), 14)
+            changes = {"n_components": 3, "covariance_type": kind, "n_clusters": 3, "n_init": 1}
+            fitted = fit(values, groups, explained_variance=1.0, **changes)
+            assert fitted.form.covariance_type == kind
+            references = build_references(cross_fit_scores(values, groups, fitted.cross_fit))
+            for name, asked in (("seen", [np.repeat(p, 5, axis=0) for p in seen]),
+                                ("unseen", unseen)):  # fmt: skip
+                fresh = fitted.geometry.measure(days(*asked))
+                log_p, _ = references.log_p(fresh.log_density, fresh.centroid_distance)
+                found[name].append([(log_p <= np.log(level)).mean() for level in levels])
+    for shares in found.values():
+        at_1pct, at_1permille = np.mean(shares, axis=0)
+        assert 0.007 <= at_1pct <= 0.014
+        assert 0.0005 <= at_1permille <= 0.002
+
+
+def turns_of(kind, rng):
+    """A matrix a shoal ``(3, 8, 8)`` that shapes noise as the covariance type has it."""
+    turns = np.eye(8) + 0.3 * rng.normal(size=(3, 8, 8))
+    if kind == "diag":
+        return np.repeat(np.diag(rng.uniform(0.5, 2.0, 8))[np.newaxis], 3, axis=0)
+    return np.repeat(turns[:1], 3, axis=0) if kind == "tied" else turns
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_folds_end_where_the_fit_on_all_rows_does(seed):
+    """A fold of another optimum would calibrate what serves by another model's distances."""
+    rng = np.random.default_rng(seed)
+    centers = 3.0 * rng.normal(size=(9, 4))  # more shoals than clusters: many optima
+    values = centers[np.repeat(np.arange(120) % 9, 5)] + rng.normal(size=(600, 4))
+    fitted = fit(values, np.repeat(hosts(120), 5), n_components=3, n_clusters=5, n_init=1)
+    labels = fitted.geometry.measure(values).centroid_ids
+    for fold in fitted.cross_fit.folds:
+        assert adjusted_rand_score(labels, fold.measure(values).centroid_ids) > 0.8
+
+
 @pytest.mark.parametrize("n_entities", [25, 62, 124, 130])
 def test_folds_have_the_form_of_the_fit_they_calibrate(n_entities):
     # At these numbers a fold's own entities would carry less than all entities do.
@@ -104,11 +159,11 @@ def test_folds_have_the_form_of_the_fit_they_calibrate(n_entities):
 
 
 def test_form_is_the_richest_that_the_entities_carry():
-    assert choose_form(10_000, 5, SETTINGS).reason == "as configured"
-    few = choose_form(60, 5, SETTINGS)
+    assert choose_form(10_000, 5, 6, "full", 6).reason == "as configured"
+    few = choose_form(60, 5, 6, "full", 6)
     assert (few.n_components, few.covariance_type, few.n_clusters) == (3, "tied", 6)
     assert "60 entities a fold in 5 dimensions" in few.reason
-    least = choose_form(2, 5, SETTINGS)
+    least = choose_form(2, 5, 6, "full", 6)
     assert (least.n_components, least.covariance_type, least.n_clusters) == (1, "spherical", 1)
 
 

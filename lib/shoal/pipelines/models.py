@@ -1,0 +1,139 @@
+"""What analysts ask of the models: which serve, and why they are what they are."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import pandas as pd
+from pyspark.sql import functions as F
+
+from shoal.contracts import MODEL_CANDIDATES, MODEL_STATUS, MODELS
+from shoal.contracts.models import GLOBAL_SLICE
+from shoal.errors import DataError, did_you_mean
+from shoal.models.candidates import KMEANS, MIXTURE
+from shoal.models.registry import ServingModel, read_changes, serving_models
+from shoal.pipelines.context import Context
+
+_WHY = {
+    "n_components": "k",
+    "covariance_type": "covariance",
+    "held_out_log_likelihood": "held out",
+    "held_out_loss": "loss",
+    "held_out_loss_error": "error",
+    "bic": "bic",
+    "stability": "rand",
+    "smallest_weight": "least",
+    "reason": "reason",
+}
+"""Columns of ``model_candidates`` that a screen has room for, and their names there."""
+
+
+def list_models(context: Context, entity_type: str | None = None) -> dict[str, pd.DataFrame]:
+    """Every version of the models, the newest first, and what has become of it.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    kinds = _kinds(context, entity_type)
+    shapes = (
+        context.warehouse.read(MODELS)
+        .where((F.col("slice") == GLOBAL_SLICE) & F.col("entity_type").isin(kinds))
+        .select(
+            "model_version",
+            F.size("weights").alias("components"),
+            "covariance_type",
+            F.size("centers").alias("clusters"),
+            "reference_entities",
+            "fitted_by",
+        )
+    )
+    status = context.warehouse.read(MODEL_STATUS).where(F.col("entity_type").isin(kinds))
+    rows = (
+        status.select("entity_type", "model_version", "effective_date", "status",
+                      "training_nights", "reason")
+        .join(shapes, on="model_version", how="left")
+        .toPandas()
+    )  # fmt: skip
+    serving = {model.model_version for model in _serving(context, kinds)}
+    rows.loc[rows["model_version"].isin(serving), "status"] = "serving"
+    rows = rows.sort_values(
+        ["entity_type", "effective_date", "model_version"], ascending=[True, False, True]
+    )
+    names = [
+        "entity_type", "effective_date", "status", "training_nights", "components",
+        "covariance_type", "clusters", "reference_entities", "model_version", "reason",
+    ]  # fmt: skip
+    return {"Models": rows[names]}
+
+
+def explain_models(
+    context: Context, entity_type: str | None = None, version: str | None = None
+) -> dict[str, pd.DataFrame]:
+    """Every candidate of the models that serve last, or of one version, and the curves.
+
+    Raises
+    ------
+    DataError
+        If there is no model, or none of that version.
+    """
+    kinds = _kinds(context, entity_type)
+    versions = [version] if version else [m.model_version for m in _serving(context, kinds)]
+    found = (
+        context.warehouse.read(MODEL_CANDIDATES)
+        .where(F.col("model_version").isin(versions))
+        .toPandas()
+        .sort_values(["entity_type", "model_version", "candidate"])
+    )
+    if found.empty:
+        known = [change.model_version for change in read_changes(context.warehouse)]
+        hint = did_you_mean(version or "", known)
+        raise DataError(f"`model_candidates` has no row of {', '.join(versions)}{hint}")
+    tables: dict[str, pd.DataFrame] = {}
+    for name, candidates in found.groupby("model_version", sort=False):
+        tables |= _tables_of(str(name), candidates)
+    return tables
+
+
+def _tables_of(version: str, candidates: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    mixtures = candidates[candidates["kind"] == MIXTURE]
+    chosen = mixtures[mixtures["is_chosen"]].iloc[0]
+    form = f"{chosen['n_components']} × {chosen['covariance_type']}"
+    shown = mixtures[list(_WHY)].rename(columns=_WHY)
+    tables = {f"{version}: {form}, {chosen['reason']}": shown}
+    if len(mixtures) > 1:
+        for column, name in (
+            ("held_out_log_likelihood", "held-out log-likelihood, nats an entity and day"),
+            ("bic", "BIC by entity"),
+            ("stability", "adjusted Rand index between seeds"),
+        ):
+            tables[f"{version}: {name}"] = _curve(mixtures, column)
+    clusters = candidates[candidates["kind"] == KMEANS]
+    if len(clusters):
+        names = ["n_components", "inertia", "silhouette", "reason"]
+        tables[f"{version}: k-means"] = clusters[names].rename(columns={"n_components": "k"})
+    return tables
+
+
+def _curve(mixtures: pd.DataFrame, column: str) -> pd.DataFrame:
+    """A figure by number of components, a column a covariance."""
+    wide = mixtures.pivot(index="n_components", columns="covariance_type", values=column)
+    return wide.rename_axis(index="k", columns=None).reset_index()
+
+
+def _serving(context: Context, kinds: Sequence[str]) -> list[ServingModel]:
+    found = serving_models(read_changes(context.warehouse), date.max)
+    return [model for kind, model in sorted(found.items()) if kind in kinds]
+
+
+def _kinds(context: Context, entity_type: str | None) -> list[str]:
+    """The entity types that have models, or the one that was asked for."""
+    known = sorted({change.entity_type for change in read_changes(context.warehouse)})
+    if not known:
+        raise DataError("there is no model yet: run `shoal nightly` first")
+    if entity_type is None:
+        return known
+    if entity_type not in known:
+        hint = did_you_mean(entity_type, known)
+        raise DataError(f"no model of {entity_type!r}; there are {', '.join(known)}{hint}")
+    return [entity_type]
