@@ -395,14 +395,9 @@ def _weigh(
         if form == chosen and form == best:
             reasons[form] = "best on held-out entities"
         elif form == chosen:
-            reasons[form] = (
-                f"simplest within one standard error of the best, {best[0]} × {best[1]}: "
-                f"{loss:.3f} of {error:.3f} nats"
-            )
+            reasons[form] = f"simplest within one standard error of {best[0]} × {best[1]}"
         elif loss > error:
-            reasons[form] = (
-                f"loses {loss:.3f} nats an entity to {best[0]} × {best[1]}, error {error:.3f}"
-            )
+            reasons[form] = f"loses to {best[0]} × {best[1]}"
         else:
             reasons[form] = unfit[form] or f"no better than the simpler {chosen[0]} × {chosen[1]}"
     return chosen, reasons

@@ -13,6 +13,17 @@ from shoal.models.candidates import KMEANS, MIXTURE
 from shoal.models.registry import ServingModel, read_changes, serving_models
 from shoal.pipelines.context import Context
 
+_LISTED = {
+    "model_version": "version",
+    "effective_date": "from",
+    "status": "status",
+    "training_nights": "nights",
+    "components": "k",
+    "covariance_type": "covariance",
+    "reference_entities": "entities",
+}
+"""Columns that a list of models has room for, and their names there."""
+
 _WHY = {
     "n_components": "k",
     "covariance_type": "covariance",
@@ -43,28 +54,21 @@ def list_models(context: Context, entity_type: str | None = None) -> dict[str, p
             "model_version",
             F.size("weights").alias("components"),
             "covariance_type",
-            F.size("centers").alias("clusters"),
             "reference_entities",
-            "fitted_by",
         )
     )
     status = context.warehouse.read(MODEL_STATUS).where(F.col("entity_type").isin(kinds))
     rows = (
-        status.select("entity_type", "model_version", "effective_date", "status",
-                      "training_nights", "reason")
+        status.select("entity_type", "model_version", "effective_date", "status", "training_nights")
         .join(shapes, on="model_version", how="left")
         .toPandas()
-    )  # fmt: skip
+    )
     serving = {model.model_version for model in _serving(context, kinds)}
     rows.loc[rows["model_version"].isin(serving), "status"] = "serving"
     rows = rows.sort_values(
         ["entity_type", "effective_date", "model_version"], ascending=[True, False, True]
     )
-    names = [
-        "entity_type", "effective_date", "status", "training_nights", "components",
-        "covariance_type", "clusters", "reference_entities", "model_version", "reason",
-    ]  # fmt: skip
-    return {"Models": rows[names]}
+    return {"Models": rows[list(_LISTED)].rename(columns=_LISTED)}
 
 
 def explain_models(

@@ -51,7 +51,7 @@ def test_each_feature_has_the_noise_that_it_shows():
     prepared = fit(noisy_factors(noise), explained_variance=0.9)
     assert len(prepared.pca_components) == 2
     own = prepared.residual_variances * prepared.scale**2
-    assert np.corrcoef(own, noise**2)[0, 1] > 0.8
+    assert np.corrcoef(own, noise**2)[0, 1] > 0.7
     standardized = prepared.standardize(noisy_factors(noise))
     centered = standardized - prepared.pca_mean
     discarded = centered - prepared.project(standardized) @ prepared.pca_components
