@@ -18,10 +18,12 @@ def test_there_are_notebooks() -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_shows_something(
-    path: Path, windows_nights: Context, monkeypatch: pytest.MonkeyPatch
+    path: Path, windows_nights: Context, shared_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert windows_nights.warehouse.path is not None
+    (flows,) = (shared_data / "ocpp").glob("*.csv.gz")
     monkeypatch.setenv("SHOAL_WAREHOUSE", windows_nights.warehouse.path)
+    monkeypatch.setenv("SHOAL_FLOWS", str(flows))
     notebook = jupytext.read(path)
     nbclient.NotebookClient(notebook, timeout=120).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
