@@ -1,5 +1,7 @@
 """The estimator: scikit-learn's contract, what it finds, and what saving keeps."""
 
+import doctest
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,11 +11,18 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from shoal import PeerOutlierDetector
 from shoal.errors import ConfigError, DataError
+from shoal.kernels import detector as detector_module
 
 
 @parametrize_with_checks([PeerOutlierDetector(n_clusters=2)])
 def test_scikit_learns_contract(estimator, check):
     check(estimator)
+
+
+def test_the_example_of_its_docstring_is_so():
+    ran = doctest.testmod(detector_module)
+    assert ran.attempted > 3
+    assert ran.failed == 0
 
 
 @pytest.mark.parametrize("share", [0.01, 0.02, 0.04])
