@@ -2,7 +2,7 @@
 # Recipes use relative paths, so that the folder may have any name.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint lint-format lint-ruff lint-types lint-imports lint-dependencies \
-        format dist kill-points bad-input detection labelled lock clean
+        format dist kill-points bad-input detection labelled bench lock clean
 
 # Shoal runs on the Python, Spark and Java of its own .venv, whatever the shell is set to.
 unexport PYTHONHOME PYTHONPATH SPARK_HOME SPARK_CONF_DIR
@@ -63,6 +63,9 @@ detection: setup ## fleets that nobody has looked at, and what the lists find in
 
 labelled: setup ## the detector beside others on the .npz of a folder: TABLES=folder (half an hour for 20)
 	@$(BIN)/python tools/labelled_tables.py $(TABLES) $(ARGS)
+
+bench: setup ## what models cost, as ratios to scikit-learn and numpy (ARGS='--only scoring')
+	@$(JAVA) PYTHONPATH=lib:. $(BIN)/python tests/benchmarks/models.py $(ARGS)
 
 # uv resolves for all Pythons and platforms at once; it stays out of site-packages. Versions that still
 # fit are kept: ARGS=--upgrade moves them all, ARGS='--upgrade-package rich' one.

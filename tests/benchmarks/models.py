@@ -1,0 +1,187 @@
+"""`make bench`: what models cost, as ratios to scikit-learn and numpy within one run.
+
+Nothing is asserted: a busy machine would fail what a quiet one passes. Each line is the median of
+some runs of both sides, one after the other.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import date
+from functools import partial
+
+# As in Spark's workers: one thread a task, the tasks are the parallelism.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from sklearn.mixture import GaussianMixture
+from tests.support.fits import FIT_SETTINGS
+
+from shoal.config import load_settings
+from shoal.kernels.gaussians import COVARIANCE_TYPES
+from shoal.kernels.peer_fit import build_references, cross_fit_scores, fit_sample
+from shoal.kernels.peer_model import Standard, WeekReferences
+from shoal.kernels.preparation import fit_preparation
+from shoal.kernels.selection import SelectionSettings, select, selection_data
+from shoal.models.candidates import try_side_by_side
+from shoal.models.peer_models import PeerModel, PeerModels
+from shoal.models.scoring import judge_entities
+from shoal.spark.session import start_session
+
+NIGHT = date(2026, 3, 5)
+RUNS = 3
+
+
+def main() -> int:
+    """Run the benchmarks asked for and print a line each."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", choices=("scoring", "selection", "preparation"))
+    parser.add_argument("--scale", type=float, default=1.0, help="of the rows")
+    asked = parser.parse_args()
+    settings = load_settings("conf/local.yaml", ["storage.path=warehouse/bench"])
+    spark = start_session(settings, name="shoal bench")
+    spark.sparkContext.setLogLevel("ERROR")
+    try:
+        for name, bench in (("scoring", scoring), ("selection", selection),
+                            ("preparation", preparation)):  # fmt: skip
+            if asked.only in (None, name):
+                print(bench(spark, asked.scale), flush=True)
+    finally:
+        spark.stop()
+    return 0
+
+
+def scoring(spark: SparkSession, scale: float) -> str:
+    """Density, distance and calibration in Spark, beside scikit-learn's bare density."""
+    n_rows, n_features, k = int(400_000 * scale), 40, 8
+    rng = np.random.default_rng(0)
+    taught = _shoals(rng, 20_000, n_features, k)
+    model, theirs = _fitted(taught, k)
+    rows = _shoals(rng, n_rows, n_features, k)
+    frame = spark.createDataFrame(
+        [(f"host-{number}", row.tolist()) for number, row in enumerate(rows)],
+        "entity_id string, features array<double>",
+    ).select(
+        F.lit(NIGHT).alias("event_date"), F.lit("host").alias("entity_type"), "entity_id",
+        F.lit("*").alias("slice"), F.lit(9).cast("bigint").alias("event_count"), "features",
+        F.lit(None).cast("string").alias("bad_feature"),
+    ).repartition(4).cache()  # fmt: skip
+    frame.count()
+    judged = judge_entities(frame, {NIGHT: PeerModels.of([model])}, min_events=1)
+    ours, bare = _paired(
+        lambda: judged.write.format("noop").mode("overwrite").save(),
+        lambda: theirs.score_samples(rows),
+    )
+    frame.unpersist()
+    return (
+        f"scoring {n_rows:,} × {n_features}, K = {k}: Spark {ours:.2f} s "
+        f"({n_rows / ours:,.0f} rows/s), scikit-learn {bare:.2f} s, ratio {ours / bare:.2f}"
+    )
+
+
+def selection(spark: SparkSession, scale: float) -> str:
+    """12 K × 4 covariances × 3 seeds over Spark, beside scikit-learn on two processes."""
+    n_rows, n_features = int(50_000 * scale), 20
+    rows = _shoals(np.random.default_rng(1), n_rows, n_features, 6)
+    groups = np.asarray([f"host-{number}" for number in range(n_rows)])
+    settings = SelectionSettings(n_components=range(1, 13), reg_covar=1e-4, max_iter=100)
+    wanted = [
+        (k, kind, seed) for k in range(12, 0, -1) for kind in COVARIANCE_TYPES for seed in range(3)
+    ]
+
+    def ours() -> None:
+        data = selection_data(rows, groups, settings)
+        select(data, settings, try_all=partial(try_side_by_side, spark))
+
+    def theirs() -> None:
+        with ProcessPoolExecutor(2, initializer=_keep, initargs=(rows,)) as pool:
+            list(pool.map(_fit_one, wanted))
+
+    own, other = _paired(ours, theirs, runs=1)
+    return (
+        f"selection of {len(wanted)} candidates on {n_rows:,} × {n_features}: Spark {own:.0f} s, "
+        f"scikit-learn on two processes {other:.0f} s, ratio {own / other:.2f}"
+    )
+
+
+def preparation(spark: SparkSession, scale: float) -> str:
+    """Transform, scale and PCA, beside numpy's quantiles, covariance and eigenvectors."""
+    del spark
+    n_rows, n_features = int(1_000_000 * scale), 100
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(n_rows, 20)) @ rng.normal(size=(20, n_features))
+    rows += 0.3 * rng.normal(size=rows.shape)
+    names = [f"f{number}" for number in range(n_features)]
+
+    def theirs() -> None:
+        np.quantile(rows, (0.25, 0.5, 0.75), axis=0)
+        np.linalg.eigh(np.cov(rows.T))
+
+    own, other = _paired(
+        lambda: fit_preparation(rows, feature_names=names, is_count=[False] * n_features), theirs
+    )
+    return (
+        f"preparation and PCA of {n_rows:,} × {n_features}: {own:.1f} s, numpy {other:.1f} s, "
+        f"ratio {own / other:.2f}"
+    )
+
+
+def _fitted(taught: np.ndarray, k: int) -> tuple[PeerModel, GaussianMixture]:
+    n_rows, n_features = taught.shape
+    groups = np.asarray([f"host-{number}" for number in range(n_rows)])
+    settings = FIT_SETTINGS.__class__(
+        **vars(FIT_SETTINGS) | {"n_components": k, "n_clusters": k, "n_init": 1, "n_folds": 2,
+                                "explained_variance": 1.0, "max_pca_components": 50}
+    )  # fmt: skip
+    names = tuple(f"f{number}" for number in range(n_features))
+    fitted = fit_sample(
+        taught, groups, feature_names=names, is_count=np.zeros(n_features, dtype=bool),
+        settings=settings,
+    )  # fmt: skip
+    of_all = build_references(cross_fit_scores(taught, groups, fitted.cross_fit))
+    model = PeerModel(
+        "host-1", "host", "*", "values", names, fitted.geometry, WeekReferences(of_all, of_all),
+        Standard(), "own", n_rows, 1,
+    )  # fmt: skip
+    return model, GaussianMixture(k, random_state=0, max_iter=20).fit(taught)
+
+
+def _shoals(rng: np.random.Generator, n_rows: int, n_features: int, k: int) -> np.ndarray:
+    centers = np.random.default_rng(99).normal(0.0, 2.0, size=(k, n_features))
+    return centers[rng.integers(0, k, n_rows)] + rng.normal(size=(n_rows, n_features))
+
+
+_ROWS: list[np.ndarray] = []
+
+
+def _keep(rows: np.ndarray) -> None:
+    _ROWS[:] = [rows]
+
+
+def _fit_one(wanted: tuple[int, str, int]) -> float:
+    k, kind, seed = wanted
+    estimator = GaussianMixture(k, covariance_type=kind, random_state=seed, reg_covar=1e-4)
+    return float(estimator.fit(_ROWS[0]).lower_bound_)
+
+
+def _paired(
+    ours: Callable[[], object], theirs: Callable[[], object], runs: int = RUNS
+) -> Sequence[float]:
+    """Median seconds of both, taken in turn."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for _ in range(runs):
+        for work, seconds in zip((ours, theirs), taken, strict=True):
+            started = time.perf_counter()
+            work()
+            seconds.append(time.perf_counter() - started)
+    return [statistics.median(seconds) for seconds in taken]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
