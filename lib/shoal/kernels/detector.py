@@ -16,10 +16,10 @@ from shoal.errors import ConfigError, DataError
 from shoal.kernels.arrays import Array, require_at_least, sort_rows
 from shoal.kernels.calibration import fit_tail, log_p_values
 from shoal.kernels.centroids import fit_kmeans
-from shoal.kernels.gaussians import Mixture, check_covariance_type
+from shoal.kernels.gaussians import check_covariance_type
 from shoal.kernels.marginals import Marginals, fit_marginals
 from shoal.kernels.mixture import fit_mixture, without_small
-from shoal.kernels.peer_model import PeerGeometry, explain_row
+from shoal.kernels.peer_model import GEOMETRY_ARRAYS, PeerGeometry, explain_row
 from shoal.kernels.preparation import Preparation, fit_preparation, refit_axes, winsorize
 from shoal.kernels.selection import ENTITIES_A_ROW, SelectionSettings, select, selection_data
 from shoal.kernels.trimming import concentrate
@@ -234,7 +234,7 @@ class PeerOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  #
         for number, tail in enumerate(self.tails_):
             arrays[f"tail_{number}"] = tail.scores
         for number, geometry in enumerate(self.geometries_):
-            arrays |= {f"{name}_{number}": a for name, a in _arrays_of(geometry).items()}
+            arrays |= {f"{name}_{number}": a for name, a in geometry.to_arrays().items()}
         with Path(path).open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
@@ -265,7 +265,9 @@ class PeerOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.n_iter_ = int(found["n_iter"])
         self.marginals_ = Marginals(found["edges"], found["surprise"], found["outside"])
         self.geometries_ = [
-            _geometry_of({name: found[f"{name}_{number}"] for name in _GEOMETRY}, names)
+            PeerGeometry.from_arrays(
+                {name: found[f"{name}_{number}"] for name in GEOMETRY_ARRAYS}, names
+            )
             for number in range(len(self.trims))
         ]
         n_tails = sum(name.startswith("tail_") for name in found)
@@ -385,37 +387,6 @@ class PeerOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  #
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-_GEOMETRY = (
-    "is_logged", "center", "scale", "pca_mean", "pca_components", "residual_variances",
-    "residual_dimensions", "weights", "means", "covariances", "covariance_type", "centers",
-)  # fmt: skip
-
-
-def _arrays_of(geometry: PeerGeometry) -> dict[str, Any]:
-    parts = (geometry.preparation, geometry.mixture, geometry)
-    return {
-        name: next(getattr(part, name) for part in parts if hasattr(part, name))
-        for name in _GEOMETRY
-    }
-
-
-def _geometry_of(found: dict[str, Any], names: tuple[str, ...]) -> PeerGeometry:
-    preparation = Preparation(
-        feature_names=names,
-        is_logged=found["is_logged"],
-        center=found["center"],
-        scale=found["scale"],
-        pca_mean=found["pca_mean"],
-        pca_components=found["pca_components"],
-        residual_variances=found["residual_variances"],
-        residual_dimensions=int(found["residual_dimensions"]),
-    )
-    mixture = Mixture(
-        found["weights"], found["means"], found["covariances"], str(found["covariance_type"])
-    )
-    return PeerGeometry(preparation, mixture, found["centers"])
 
 
 def _draw(rows: Array, max_rows: int, seed: int) -> Array:

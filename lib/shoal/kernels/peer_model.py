@@ -1,6 +1,8 @@
 """A fitted model of peers: preparation, mixture, centres and the references that calibrate it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,13 @@ from shoal.kernels.reasons import Reason, implied_gaussian, rank_reasons
 Array = NDArray[np.float64]
 
 
+GEOMETRY_ARRAYS = (
+    "is_logged", "center", "scale", "pca_mean", "pca_components", "residual_variances",
+    "residual_dimensions", "weights", "means", "covariances", "covariance_type", "centers",
+)  # fmt: skip
+"""What a geometry is made of, besides the names of its features."""
+
+
 @dataclass(frozen=True, eq=False)
 class PeerGeometry:
     """Where peers lie: enough to measure how far a row is from them, not yet how rare that is."""
@@ -22,6 +31,35 @@ class PeerGeometry:
     preparation: Preparation
     mixture: Mixture
     centers: Array
+
+    def to_arrays(self) -> dict[str, Any]:
+        """Arrays, numbers and words by the names of `GEOMETRY_ARRAYS`, as they are stored."""
+        parts = (self.preparation, self.mixture, self)
+        return {
+            name: next(getattr(part, name) for part in parts if hasattr(part, name))
+            for name in GEOMETRY_ARRAYS
+        }
+
+    @classmethod
+    def from_arrays(cls, stored: Mapping[str, Any], feature_names: Sequence[str]) -> Self:
+        """The geometry that `to_arrays` has given."""
+        preparation = Preparation(
+            feature_names=tuple(feature_names),
+            is_logged=np.asarray(stored["is_logged"], dtype=np.bool_),
+            center=stored["center"],
+            scale=stored["scale"],
+            pca_mean=stored["pca_mean"],
+            pca_components=stored["pca_components"],
+            residual_variances=stored["residual_variances"],
+            residual_dimensions=int(stored["residual_dimensions"]),
+        )
+        mixture = Mixture(
+            weights=stored["weights"],
+            means=stored["means"],
+            covariances=stored["covariances"],
+            covariance_type=str(stored["covariance_type"]),
+        )
+        return cls(preparation, mixture, stored["centers"])
 
     def measure(self, values: Array) -> "Measures":
         """Measure native rows ``(n_rows, n_features)``; NaN is a feature unknown for the row."""

@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError
 from shoal.kernels.calibration import fit_tail
-from shoal.kernels.gaussians import Mixture
-from shoal.kernels.peer_model import PeerGeometry, References, Standard, WeekReferences
-from shoal.kernels.preparation import Preparation
+from shoal.kernels.peer_model import (
+    GEOMETRY_ARRAYS,
+    PeerGeometry,
+    References,
+    Standard,
+    WeekReferences,
+)
 
 Array = NDArray[np.float64]
 PARENT = "parent"
@@ -22,10 +26,9 @@ WEEKDAY_COLUMNS = ("reference_density", "reference_distance", "reference_combine
 WEEKEND_COLUMNS = ("weekend_density", "weekend_distance", "weekend_combined")
 REFERENCE_COLUMNS = (*WEEKDAY_COLUMNS, *WEEKEND_COLUMNS)
 PEER_MODEL_COLUMNS = (
-    "model_version", "entity_type", "slice", "feature_set", "feature_names", "is_logged", "center",
-    "scale", "pca_mean", "pca_components", "residual_variances", "residual_dimensions", "weights",
-    "means", "covariances", "centers", *REFERENCE_COLUMNS, "score_standard", "calibration",
-    "reference_entities", "reference_days",
+    "model_version", "entity_type", "slice", "feature_set", "feature_names",
+    *(name for name in GEOMETRY_ARRAYS if name != "covariance_type"), *REFERENCE_COLUMNS,
+    "score_standard", "calibration", "reference_entities", "reference_days",
 )  # fmt: skip
 """What :func:`peer_model` reads of a row of ``models``."""
 
@@ -81,22 +84,12 @@ class PeerModel:
 
 
 def geometry_columns(geometry: PeerGeometry) -> dict[str, Any]:
-    """Columns of ``models`` that hold a geometry."""
-    preparation, mixture = geometry.preparation, geometry.mixture
-    return {
-        "feature_names": list(preparation.feature_names),
-        "is_logged": [bool(value) for value in preparation.is_logged],
-        "center": preparation.center.tolist(),
-        "scale": preparation.scale.tolist(),
-        "pca_mean": preparation.pca_mean.tolist(),
-        "pca_components": preparation.pca_components.tolist(),
-        "residual_variances": preparation.residual_variances.tolist(),
-        "residual_dimensions": int(preparation.residual_dimensions),
-        "covariance_type": mixture.covariance_type,
-        "weights": mixture.weights.tolist(),
-        "means": mixture.means.tolist(),
-        "covariances": mixture.full_covariances().tolist(),
-        "centers": geometry.centers.tolist(),
+    """Columns of ``models`` that hold a geometry; covariances in full, whatever their type."""
+    arrays = geometry.to_arrays() | {"covariances": geometry.mixture.full_covariances()}
+    names = list(geometry.preparation.feature_names)
+    return {"feature_names": names} | {
+        name: value.tolist() if isinstance(value, np.ndarray) else value
+        for name, value in arrays.items()
     }
 
 
@@ -115,29 +108,19 @@ def reference_columns(references: WeekReferences | None) -> dict[str, list[float
 
 def peer_model(row: Mapping[str, Any]) -> PeerModel:
     """Return the model that a row of ``models`` holds; its parent joins in `PeerModels.of`."""
-    preparation = Preparation(
-        feature_names=tuple(row["feature_names"]),
-        is_logged=np.asarray(row["is_logged"], dtype=bool),
-        center=_array(row["center"]),
-        scale=_array(row["scale"]),
-        pca_mean=_array(row["pca_mean"]),
-        pca_components=_array(row["pca_components"]),
-        residual_variances=_array(row["residual_variances"]),
-        residual_dimensions=int(row["residual_dimensions"]),
-    )
-    mixture = Mixture(
-        weights=_array(row["weights"]),
-        means=_array(row["means"]),
-        covariances=_array(row["covariances"]),
-        covariance_type="full",  # stored in full, whatever they were fitted as
-    )
+    stored = {name: row[name] for name in GEOMETRY_ARRAYS if name != "covariance_type"}
+    stored = {
+        name: value if np.isscalar(value) else _array(value) for name, value in stored.items()
+    }
+    # Stored in full, whatever they were fitted as.
+    stored["covariance_type"] = "full"
     return PeerModel(
         model_version=row["model_version"],
         entity_type=row["entity_type"],
         slice=row["slice"],
         feature_set=row["feature_set"],
         feature_names=tuple(row["feature_names"]),
-        geometry=PeerGeometry(preparation, mixture, _array(row["centers"])),
+        geometry=PeerGeometry.from_arrays(stored, row["feature_names"]),
         own_references=_own_references(row) if row["calibration"] != PARENT else None,
         standard=Standard(*row["score_standard"]),
         calibration=row["calibration"],
