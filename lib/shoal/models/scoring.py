@@ -68,30 +68,33 @@ def judge_batch(
     batch: pd.DataFrame, models: Mapping[date, PeerModels], *, min_events: int
 ) -> pd.DataFrame:
     """Group function of :func:`judge_entities`, without Spark."""
-    judged = batch[[*KEYS, "slice"]].reset_index(drop=True)
-    for name in _JUDGED.fieldNames():
-        if name not in judged:
-            judged[name] = None
+    known = batch[[*KEYS, "slice"]].reset_index(drop=True)
+    # Filled as arrays: assigning to parts of a frame costs more than scoring does.
+    judged = {
+        name: np.full(len(batch), None, dtype=object)
+        for name in _JUDGED.fieldNames()
+        if name not in known
+    }
     few = (batch["event_count"] < min_events).to_numpy()
     bad = batch["bad_feature"].notna().to_numpy()
-    judged.loc[few, "reason"] = "too_few_events"
-    judged.loc[few, "detail"] = [
+    judged["reason"][few] = "too_few_events"
+    judged["detail"][few] = [
         f"{count:.0f} events, {min_events} needed" for count in batch["event_count"][few]
     ]
-    judged.loc[bad, "reason"] = "non_finite_feature"
-    judged.loc[bad, "detail"] = batch["bad_feature"][bad].to_numpy()
-    open_rows = judged["reason"].isna()
-    for (night, entity_type, slice_name), group in judged[open_rows].groupby(_PEERS):
+    judged["reason"][bad] = "non_finite_feature"
+    judged["detail"][bad] = batch["bad_feature"][bad].to_numpy()
+    for (night, entity_type, slice_name), group in known[~(few | bad)].groupby(_PEERS):
+        rows = group.index.to_numpy()
         model = models[cast(date, night)].find(str(entity_type), str(slice_name))
         if model is None:
-            judged.loc[group.index, "reason"] = "no_model"
-            judged.loc[group.index, "detail"] = "no model of this entity type serves the night"
+            judged["reason"][rows] = "no_model"
+            judged["detail"][rows] = "no model of this entity type serves the night"
             continue
-        values = feature_matrix(batch["features"].iloc[group.index])
+        values = feature_matrix(batch["features"].iloc[rows])
         columns = score_columns(model, values, is_weekend=is_weekend(cast(date, night)))
         for name, column in columns.items():
-            judged.loc[group.index, name] = column
-    return judged[_JUDGED.fieldNames()]
+            judged[name][rows] = column
+    return known.assign(**judged)[_JUDGED.fieldNames()]
 
 
 def score_columns(
