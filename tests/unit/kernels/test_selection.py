@@ -1,5 +1,6 @@
 """Selection: entities decide, the simpler wins a tie, and an attack chooses nothing."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from shoal.kernels.gaussians import Mixture
 from shoal.kernels.selection import (
     Candidate,
     SelectionSettings,
+    Trial,
     candidates,
     carries,
     choose,
@@ -128,25 +130,40 @@ def test_a_candidate_that_fails_is_told_and_stops_no_other():
         choose(broken[:1])
 
 
-def test_unstable_components_lose_to_stable_ones():
-    rows, names = entity_days(4)
-    data = selection_data(rows, names, SETTINGS)
-    trials = [
-        try_candidate(data, Candidate(k, "spherical", seed), SETTINGS)
-        for k in (3, 4) for seed in (0, 1, 2)
+def trials_of(k, *, held_out=0.0, bic=0.0, is_stable=True, near_duplicates=0):
+    """Three seeds of a candidate on thirty entities, each held out once."""
+    rng = np.random.default_rng(k)
+    noise = 0.1 * np.random.default_rng(0).normal(size=30)
+    labels = np.arange(60) % k
+    return [
+        Trial(
+            candidate=Candidate(k, "diag", seed), bic=bic, aic=0.0,
+            held_out=np.where(np.arange(30) % 3 == seed, held_out + noise * (k > 2), np.nan),
+            labels=labels if is_stable else rng.permutation(labels), smallest_weight=1 / k,
+            responsibility_entropy=0.0, near_duplicates=near_duplicates, is_converged=True,
+            seconds=0.0,
+        )
+        for seed in range(3)
     ]  # fmt: skip
-    assert chosen(choose(trials)).n_components in (3, 4)
-    rng = np.random.default_rng(0)
-    shuffled = [
-        replace(trial, labels=rng.permutation(trial.labels))
-        if trial.candidate.n_components == chosen(choose(trials)).n_components else trial
-        for trial in trials
-    ]  # fmt: skip
-    best = max(choose(trials), key=lambda verdict: verdict.held_out)
-    tied = [v for v in choose(shuffled) if v.loss <= v.loss_error]
-    if len(tied) > 1:
-        assert chosen(choose(shuffled)) != chosen(choose(trials))
-    assert best.held_out == max(v.held_out for v in choose(shuffled))
+
+
+def test_of_a_tie_the_fewest_components_win_then_the_lowest_bic():
+    assert chosen(choose(trials_of(2) + trials_of(3))).n_components == 2
+    twins = [replace(t, bic=-9.0, candidate=replace(t.candidate, covariance_type="full"))
+             for t in trials_of(2)]  # fmt: skip
+    assert chosen(choose(trials_of(2) + twins)).covariance_type == "full"
+    worse = choose(trials_of(2, held_out=-1.0) + trials_of(3))
+    assert chosen(worse).n_components == 3
+    assert worse[0].reason == "loses to 3 × diag"
+
+
+@pytest.mark.parametrize("fault", [{"is_stable": False}, {"near_duplicates": 1}])
+def test_components_of_chance_or_twice_the_same_lose_a_tie(fault):
+    verdicts = choose(trials_of(2, **fault) + trials_of(3))
+    assert chosen(verdicts).n_components == 3
+    assert re.match("components differ between seeds|some components all but", verdicts[0].reason)
+    # But where nothing better is at hand they are taken.
+    assert chosen(choose(trials_of(2, **fault))).n_components == 2
 
 
 def test_components_that_coincide_are_found():
