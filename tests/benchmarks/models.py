@@ -97,7 +97,7 @@ def selection(spark: SparkSession, scale: float) -> str:
 
     def ours() -> None:
         data = selection_data(rows, groups, settings)
-        select(data, settings, try_all=partial(try_side_by_side, spark))
+        select(data, settings, try_all=partial(try_side_by_side, spark, n_rows))
 
     def theirs() -> None:
         with ProcessPoolExecutor(2, initializer=_keep, initargs=(rows,)) as pool:

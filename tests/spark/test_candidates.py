@@ -20,7 +20,7 @@ def test_side_by_side_or_one_after_the_other_is_the_same(spark: SparkSession) ->
     settings = SelectionSettings(n_components=(1, 2, 3))
     data = selection_data(rows, groups, settings)
     alone = select(data, settings)
-    together = select(data, settings, try_all=partial(try_side_by_side, spark))
+    together = select(data, settings, try_all=partial(try_side_by_side, spark, 9_000))
     for one, other in zip(alone, together, strict=True):
         assert (one.n_components, one.covariance_type) == (
             other.n_components,

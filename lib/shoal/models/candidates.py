@@ -13,8 +13,11 @@ from shoal.kernels.form import Selection
 from shoal.kernels.selection import Candidate, Trial
 
 MIXTURE, KMEANS = "mixture", "kmeans"
-TASKS = 16
+MAX_TASKS = 16
 """Tasks that candidates are dealt out to: more than cores, so that a slow one holds up few."""
+
+ROWS_A_TASK = 50_000
+"""Rows to fit, times candidates, that are worth a task: with less, starting it is the work."""
 
 _TRIED = T.StructType(
     [
@@ -34,14 +37,22 @@ _TRIED = T.StructType(
 
 
 def try_side_by_side(
-    spark: SparkSession, attempt: Callable[[Candidate], Trial], candidates: Sequence[Candidate]
+    spark: SparkSession,
+    n_rows: int,
+    attempt: Callable[[Candidate], Trial],
+    candidates: Sequence[Candidate],
 ) -> list[Trial]:
     """Try candidates in Spark's tasks; the rows ride along with the function.
 
     The costly ones come first and are dealt out in turn, so that no task gets all of them.
+
+    Parameters
+    ----------
+    n_rows : rows that a candidate is about to be fitted on
     """
     order = sorted(range(len(candidates)), key=lambda n: candidates[n], reverse=True)
-    n_tasks = min(TASKS, len(candidates))
+    worth = n_rows * len(candidates) // ROWS_A_TASK
+    n_tasks = max(1, min(worth, MAX_TASKS, len(candidates)))
 
     def work(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:

@@ -106,7 +106,11 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
             feature_names=names,
             is_count=np.asarray([request.is_count[name] for name in names]),
             settings=request.settings,
-            try_all=partial(try_side_by_side, reference.sparkSession),
+            try_all=partial(
+                try_side_by_side,
+                reference.sparkSession,
+                min(len(values), request.settings.selection_rows),
+            ),
         )
         geometry, fitted_by = fitted.geometry, "scikit-learn on all rows"
         if not drawn.is_whole:
