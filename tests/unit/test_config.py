@@ -177,3 +177,13 @@ def test_what_would_count_twice_or_nothing_is_refused(
 def test_the_shipped_configurations_are_valid(name: str) -> None:
     root = Path(__file__).resolve().parents[2]
     assert load_settings(root / "conf" / f"{name}.yaml").entity_types
+
+
+@pytest.mark.parametrize("value", ["six", 0, 65, True, 2.5])
+def test_a_number_or_auto_is_one_fault_in_words(tmp_path: Path, value: object) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({"storage": {"path": "x"}, "fit": {"n_components": value}}))
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path)
+    assert "1 fault\n" in str(caught.value)
+    assert "fit.n_components: must be 'auto' or an integer from 1 to 64" in str(caught.value)

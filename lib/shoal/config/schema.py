@@ -10,7 +10,14 @@ from collections.abc import Iterable
 from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 RUNTIME_SECTIONS = frozenset({"storage", "spark", "log", "lease"})
 """Sections that change how Shoal runs, never what its numbers mean."""
@@ -144,6 +151,18 @@ class Features(Section):
     profile_terms: int = Field(default=200, ge=0, le=10_000)
 
 
+def _count_or_auto(largest: int) -> BeforeValidator:
+    """One fault in words, where pydantic would tell one for each part of a union."""
+
+    def check(value: object) -> object:
+        is_count = isinstance(value, int) and not isinstance(value, bool)
+        if value == "auto" or (is_count and 1 <= int(str(value)) <= largest):
+            return value
+        raise ValueError(f"must be 'auto' or an integer from 1 to {largest}")
+
+    return BeforeValidator(check)
+
+
 class Fit(Section):
     """The models: scikit-learn's names for its settings."""
 
@@ -152,9 +171,9 @@ class Fit(Section):
     min_entities: int = Field(default=10, ge=2)
     min_rows: int = Field(default=20, ge=5)
     sample_rows: int = Field(default=20_000, ge=100, le=200_000)
-    n_components: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    n_components: Annotated[int | Literal["auto"], _count_or_auto(64)] = "auto"
     covariance_type: Literal["auto", "full", "tied", "diag", "spherical"] = "auto"
-    n_clusters: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
+    n_clusters: Annotated[int | Literal["auto"], _count_or_auto(256)] = "auto"
     candidates: list[Annotated[int, Field(ge=1, le=64)]] = Field(
         default_factory=lambda: [1, 2, 3, 4, 6, 8], min_length=1
     )
