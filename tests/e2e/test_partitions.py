@@ -20,7 +20,12 @@ DAYS = (date(2024, 4, 19), date(2024, 4, 20))
 # So few that a fifth of the sources carry full covariances, and a sample that leaves out some of
 # them: the case that MLlib fits.
 SMALL_MODEL = {
-    "fit": {"n_components": 2, "max_pca_components": 2, "sample_rows": 100},
+    "fit": {
+        "n_components": 2,
+        "covariance_type": "full",
+        "max_pca_components": 2,
+        "sample_rows": 100,
+    },
     "outliers": {"max_p_value": 0.5},  # a full list of so few
 }
 
