@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import date
 from functools import partial
 
@@ -135,9 +136,9 @@ def preparation(spark: SparkSession, scale: float) -> str:
 def _fitted(taught: np.ndarray, k: int) -> tuple[PeerModel, GaussianMixture]:
     n_rows, n_features = taught.shape
     groups = np.asarray([f"host-{number}" for number in range(n_rows)])
-    settings = FIT_SETTINGS.__class__(
-        **vars(FIT_SETTINGS) | {"n_components": k, "n_clusters": k, "n_init": 1, "n_folds": 2,
-                                "explained_variance": 1.0, "max_pca_components": 50}
+    settings = replace(
+        FIT_SETTINGS, n_components=k, n_clusters=k, n_init=1, n_folds=2, explained_variance=1.0,
+        max_pca_components=50,
     )  # fmt: skip
     names = tuple(f"f{number}" for number in range(n_features))
     fitted = fit_sample(

@@ -155,8 +155,9 @@ def _count_or_auto(largest: int) -> BeforeValidator:
     """One fault in words, where pydantic would tell one for each part of a union."""
 
     def check(value: object) -> object:
-        is_count = isinstance(value, int) and not isinstance(value, bool)
-        if value == "auto" or (is_count and 1 <= int(str(value)) <= largest):
+        if value == "auto":
+            return value
+        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= largest:
             return value
         raise ValueError(f"must be 'auto' or an integer from 1 to {largest}")
 

@@ -40,13 +40,13 @@ def try_clusters(
         If there is no row, or one is not finite.
     """
     rows = as_rows(rows, "rows")
-    shown = rows[:: max(1, -(-len(rows) // SILHOUETTE_ROWS))]
+    shown = slice(None, None, max(1, -(-len(rows) // SILHOUETTE_ROWS)))
     found = []
     for k in sorted(set(n_clusters)):
         centers = fit_kmeans(rows, n_clusters=k, n_init=1, random_state=random_state)
-        _, distance, _ = assign(rows, centers)
-        labels, _, _ = assign(shown, centers)
-        found.append(ClusterTrial(k, float((distance**2).mean()), _silhouette(shown, labels)))
+        labels, distance, _ = assign(rows, centers)
+        silhouette = _silhouette(rows[shown], labels[shown])
+        found.append(ClusterTrial(k, float((distance**2).mean()), silhouette))
     return found
 
 

@@ -54,12 +54,13 @@ class FeatureReason:
 
 
 class PeerOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # untyped bases
-    """Rows that stray from their peers: joint, distance and marginal evidence, summed.
+    """Rows that stray from their peers: joint, distance and marginal evidence together.
 
     Nobody knows how many strange rows a table holds, and a tight group of them wins a component of
     its own. So mixtures are fitted on what two trims leave, a light and a heavy one, and no
     component under ``weight_floor`` makes a row normal. What a mixture can't see, the features one
-    by one may show, and the other way round: so −log p of each kind of evidence is summed.
+    by one may show, and the other way round: so each piece of evidence has its −log p, and a row is
+    as strange as their root mean square, which lies between their mean and the largest of them.
 
     Parameters
     ----------
@@ -170,18 +171,14 @@ class PeerOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  #
         return self
 
     def score_samples(self, X: ArrayLike) -> Array:
-        """Sum of log p over the evidence ``(n_rows,)``, nats: the lower, the stranger.
+        """Minus the root mean square of the evidence's log p ``(n_rows,)``: low is strange.
 
         Raises
         ------
         ValueError
             If ``X`` has another number of features, or a value is infinite.
         """
-        check_is_fitted(self)
-        values = validate_data(
-            self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False
-        )
-        return self._score(values)
+        return self._score(self._rows_to_score(X))
 
     def decision_function(self, X: ArrayLike) -> Array:
         """`score_samples` minus ``offset_`` ``(n_rows,)``: negative for outliers."""
@@ -199,11 +196,8 @@ class PeerOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  #
         ValueError
             If ``X`` has another number of features, or a value is infinite.
         """
-        check_is_fitted(self)
+        values = self._rows_to_score(X)
         require_at_least(1, top, "top")
-        values = validate_data(
-            self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False
-        )
         return [self._reasons(row, top) for row in values]
 
     def save(self, path: str | Path) -> None:
@@ -293,6 +287,13 @@ class PeerOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  #
                 f"'contamination' must be in (0, 0.5), got {self.contamination} instead"
             )
         require_at_least(2, self.max_rows, "max_rows")
+
+    def _rows_to_score(self, X: ArrayLike) -> Array:
+        check_is_fitted(self)
+        values: Array = validate_data(
+            self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False
+        )
+        return values
 
     def _names(self) -> list[str]:
         if hasattr(self, "feature_names_in_"):

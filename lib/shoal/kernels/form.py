@@ -109,8 +109,9 @@ def find_form(
         return choose_form(n_entities, n_dimensions, k, kind, n_clusters), Selection()
     drawn = _days_of_each(groups, settings.selection_rows)
     rows = preparation.project_winsorized(values[drawn], settings.winsorize_sd)
-    data = selection_data(rows, groups[drawn], selection_settings(settings, n_entities))
-    verdicts = select(data, selection_settings(settings, n_entities), try_all=try_all)
+    tried = selection_settings(settings, n_entities)
+    data = selection_data(rows, groups[drawn], tried)
+    verdicts = select(data, tried, try_all=try_all)
     chosen = next(verdict for verdict in verdicts if verdict.is_chosen)
     trials: list[ClusterTrial] = []
     if n_clusters is None:

@@ -12,7 +12,7 @@ from shoal.errors import DataError
 from shoal.kernels.arrays import Array, as_rows
 from shoal.kernels.calibration import entity_folds, fold_of_rows
 from shoal.kernels.gaussians import COVARIANCE_TYPES, Mixture, responsibility_entropy
-from shoal.kernels.matching import cluster_jaccard, contingency_scores
+from shoal.kernels.matching import contingency_scores
 from shoal.kernels.mixture import fit_mixture
 from shoal.kernels.trimming import concentrate
 
@@ -300,23 +300,25 @@ def choose(trials: Sequence[Trial]) -> list[Verdict]:
     verdicts = []
     for form, own in by_form.items():
         fault = next((trial.fault for trial in own if trial.fault), "")
+        loss, loss_error = losses.get(form, (np.nan, np.nan))
+        stability, jaccard = agreement.get(form, (np.nan, np.nan))
         verdicts.append(
             Verdict(
                 *form,
                 bic=_mean(trial.bic for trial in own),
                 aic=_mean(trial.aic for trial in own),
-                held_out=float(held_out[form].mean()) if not fault else np.nan,
-                loss=losses[form][0] if not fault else np.nan,
-                loss_error=losses[form][1] if not fault else np.nan,
-                stability=agreement[form][0] if not fault else np.nan,
-                jaccard=agreement[form][1] if not fault else np.nan,
+                held_out=float(held_out[form].mean()) if form in whole else np.nan,
+                loss=loss,
+                loss_error=loss_error,
+                stability=stability,
+                jaccard=jaccard,
                 smallest_weight=min(trial.smallest_weight for trial in own),
                 responsibility_entropy=_mean(trial.responsibility_entropy for trial in own),
                 near_duplicates=max(trial.near_duplicates for trial in own),
                 is_converged=all(trial.is_converged for trial in own),
                 seconds=sum(trial.seconds for trial in own),
                 is_chosen=form == chosen,
-                reason=f"no fit: {fault}" if fault else reasons[form],
+                reason=reasons.get(form, f"no fit: {fault}"),
             )
         )
     return verdicts
@@ -371,10 +373,9 @@ def _agreement(trials: Sequence[Trial]) -> tuple[float, float]:
             k = 1 + max(int(one.labels.max()), int(other.labels.max()))
             table = np.bincount(one.labels * k + other.labels, minlength=k * k).reshape(k, k)
             rand.append(contingency_scores(table).adjusted_rand)
-            best = [cluster_jaccard(table, np.full(k, match)) for match in range(k)]
-            with np.errstate(all="ignore"):
-                likest = np.nanmax(np.where(np.isnan(best), 0.0, best), axis=0)
-            jaccard.append(float(likest[table.any(axis=1)].mean()))
+            own = table[table.any(axis=1)]
+            either = own.sum(axis=1, keepdims=True) + table.sum(axis=0) - own
+            jaccard.append(float((own / either).max(axis=1).mean()))
     return float(np.mean(rand)), float(np.mean(jaccard))
 
 

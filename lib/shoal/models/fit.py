@@ -137,7 +137,12 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
         "seconds": time.monotonic() - started,
     }
     models = [{**shared, **row} for row in [whole, *adopt_parent(slices, whole, standards)]]
-    candidates = _candidates(fitted, geometry, values, groups, started, request)
+    if fitted.selection.mixtures:
+        tried = candidate_rows(fitted.selection, request.settings.random_state)
+    else:
+        tried = [_configured(fitted, geometry, values, groups, started, request)]
+    of_type = {"entity_type": request.entity_type}
+    candidates = [{**row, "candidate": number, **of_type} for number, row in enumerate(tried)]
     form = fitted.form
     reason = f"{form.n_components} × {form.covariance_type}: {form.reason}"
     return FitResult(models, candidates, reason)
@@ -225,23 +230,6 @@ def _global_row(
     return row, with_tail_ratios(standards, alike, slices, is_behind, is_weekend, references)
 
 
-def _candidates(
-    fitted: SampleFit,
-    geometry: PeerGeometry,
-    values: Array,
-    groups: NDArray[np.str_],
-    started: float,
-    request: FitRequest,
-) -> list[dict[str, Any]]:
-    """Rows of ``model_candidates``: those of the selection, or the one that was configured."""
-    if fitted.selection.mixtures:
-        found = candidate_rows(fitted.selection, request.settings.random_state)
-    else:
-        found = [_configured(fitted, geometry, values, groups, started, request)]
-    return [{**row, "candidate": number, "entity_type": request.entity_type}
-            for number, row in enumerate(found)]  # fmt: skip
-
-
 def _configured(
     fitted: SampleFit,
     geometry: PeerGeometry,
@@ -250,6 +238,7 @@ def _configured(
     started: float,
     request: FitRequest,
 ) -> dict[str, Any]:
+    """The row of ``model_candidates`` of a form that the configuration says."""
     n_entities = len(set(groups.tolist()))
     measures = geometry.measure(values)
     # Rows of an entity repeat, so criteria count entities: its rows share one unit of evidence.

@@ -140,14 +140,12 @@ def slice_table(found: Sequence[Scored]) -> pd.DataFrame:
 
 def confusion_table(found: Sequence[Scored]) -> pd.DataFrame:
     """A row a scorer: what the threshold of the first seed rejects and accepts, by kind."""
-    first = {own.scorer: own for own in reversed(found)}
     rows = []
-    for scorer in dict.fromkeys(own.scorer for own in found):
-        own = first[scorer]
+    for own in _first_seeds(found):
         is_rejected = own.strangeness > own.threshold
         rows.append(
             {
-                "scorer": scorer,
+                "scorer": own.scorer,
                 "anomalies_rejected": int((is_rejected & own.is_anomaly).sum()),
                 "anomalies_accepted": int((~is_rejected & own.is_anomaly).sum()),
                 "normal_rejected": int((is_rejected & ~own.is_anomaly).sum()),
@@ -161,8 +159,7 @@ def curve_table(found: Sequence[Scored], n_points: int) -> pd.DataFrame:
     """ROC and precision–recall curves of each scorer's first seed, at evenly spaced recalls."""
     rows = []
     wanted = np.linspace(0.0, 1.0, n_points + 1)[1:]
-    for scorer in dict.fromkeys(own.scorer for own in found):
-        own = next(own for own in found if own.scorer == scorer)
+    for own in _first_seeds(found):
         false_rate, recall, _ = roc_curve(own.is_anomaly, own.strangeness, drop_intermediate=False)
         precision, reached, _ = precision_recall_curve(own.is_anomaly, own.strangeness)
         for level in wanted:
@@ -170,13 +167,21 @@ def curve_table(found: Sequence[Scored], n_points: int) -> pd.DataFrame:
             at_precision = int(len(reached) - 1 - np.argmax(reached[::-1] >= level - 1e-12))
             rows.append(
                 {
-                    "scorer": scorer,
+                    "scorer": own.scorer,
                     "recall": float(level),
                     "false_positive_rate": float(false_rate[at_roc]),
                     "precision": float(precision[at_precision]),
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _first_seeds(found: Sequence[Scored]) -> list[Scored]:
+    """The first fit of each scorer, in the order they come."""
+    first: dict[str, Scored] = {}
+    for own in found:
+        first.setdefault(own.scorer, own)
+    return list(first.values())
 
 
 def _score_once(

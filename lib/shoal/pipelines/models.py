@@ -1,16 +1,15 @@
 """What analysts ask of the models: which serve, and why they are what they are."""
 
-from collections.abc import Sequence
 from datetime import date
 
 import pandas as pd
 from pyspark.sql import functions as F
 
-from shoal.contracts import MODEL_CANDIDATES, MODEL_STATUS, MODELS
+from shoal.contracts import MODEL_CANDIDATES, MODELS
 from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError, did_you_mean
 from shoal.models.candidates import KMEANS, MIXTURE
-from shoal.models.registry import ServingModel, read_changes, serving_models
+from shoal.models.registry import StatusChange, read_changes, serving_models
 from shoal.pipelines.context import Context
 
 _LISTED = {
@@ -46,24 +45,21 @@ def list_models(context: Context, entity_type: str | None = None) -> dict[str, p
     DataError
         If there is none.
     """
-    kinds = _kinds(context, entity_type)
+    changes = _changes_of(context, entity_type)
     shapes = (
         context.warehouse.read(MODELS)
-        .where((F.col("slice") == GLOBAL_SLICE) & F.col("entity_type").isin(kinds))
+        .where(F.col("slice") == GLOBAL_SLICE)
         .select(
             "model_version",
             F.size("weights").alias("components"),
             "covariance_type",
             "reference_entities",
         )
-    )
-    status = context.warehouse.read(MODEL_STATUS).where(F.col("entity_type").isin(kinds))
-    rows = (
-        status.select("entity_type", "model_version", "effective_date", "status", "training_nights")
-        .join(shapes, on="model_version", how="left")
         .toPandas()
     )
-    serving = {model.model_version for model in _serving(context, kinds)}
+    rows = pd.DataFrame([vars(change) for change in changes])
+    rows = rows.merge(shapes, on="model_version", how="left")
+    serving = {model.model_version for model in serving_models(changes, date.max).values()}
     rows.loc[rows["model_version"].isin(serving), "status"] = "serving"
     rows = rows.sort_values(
         ["entity_type", "effective_date", "model_version"], ascending=[True, False, True]
@@ -81,8 +77,9 @@ def explain_models(
     DataError
         If there is no model, or none of that version.
     """
-    kinds = _kinds(context, entity_type)
-    versions = [version] if version else [m.model_version for m in _serving(context, kinds)]
+    changes = _changes_of(context, entity_type)
+    serving = serving_models(changes, date.max).values()
+    versions = [version] if version else [model.model_version for model in serving]
     found = (
         context.warehouse.read(MODEL_CANDIDATES)
         .where(F.col("model_version").isin(versions))
@@ -90,8 +87,7 @@ def explain_models(
         .sort_values(["entity_type", "model_version", "candidate"])
     )
     if found.empty:
-        known = [change.model_version for change in read_changes(context.warehouse)]
-        hint = did_you_mean(version or "", known)
+        hint = did_you_mean(version or "", [change.model_version for change in changes])
         raise DataError(f"`model_candidates` has no row of {', '.join(versions)}{hint}")
     tables: dict[str, pd.DataFrame] = {}
     for name, candidates in found.groupby("model_version", sort=False):
@@ -125,19 +121,15 @@ def _curve(mixtures: pd.DataFrame, column: str) -> pd.DataFrame:
     return wide.rename_axis(index="k", columns=None).reset_index()
 
 
-def _serving(context: Context, kinds: Sequence[str]) -> list[ServingModel]:
-    found = serving_models(read_changes(context.warehouse), date.max)
-    return [model for kind, model in sorted(found.items()) if kind in kinds]
-
-
-def _kinds(context: Context, entity_type: str | None) -> list[str]:
-    """The entity types that have models, or the one that was asked for."""
-    known = sorted({change.entity_type for change in read_changes(context.warehouse)})
-    if not known:
+def _changes_of(context: Context, entity_type: str | None) -> list[StatusChange]:
+    """Changes of all models, or of those of one entity type, in the order they hold in."""
+    changes = read_changes(context.warehouse)
+    if not changes:
         raise DataError("there is no model yet: run `shoal nightly` first")
     if entity_type is None:
-        return known
+        return changes
+    known = sorted({change.entity_type for change in changes})
     if entity_type not in known:
         hint = did_you_mean(entity_type, known)
         raise DataError(f"no model of {entity_type!r}; there are {', '.join(known)}{hint}")
-    return [entity_type]
+    return [change for change in changes if change.entity_type == entity_type]
