@@ -65,12 +65,13 @@ class PeerGeometry:
         """Measure native rows ``(n_rows, n_features)``; NaN is a feature unknown for the row."""
         standardized = self.preparation.standardize(values)
         projected = self.preparation.project(standardized)
-        residual = self.preparation.residual_log_density(standardized)
+        residual = self.preparation.residual(standardized)
         weighted = self.mixture.weighted_log_density(projected)
         centroid_ids, centroid_distance, _ = assign(projected, self.centers)
         return Measures(
-            log_density=np.asarray(logsumexp(weighted, axis=1), dtype=np.float64) + residual,
-            residual_distance=self.preparation.residual_distance(standardized),
+            log_density=np.asarray(logsumexp(weighted, axis=1), dtype=np.float64)
+            + residual.log_density,
+            residual_distance=residual.distance,
             weighted_log_density=weighted,
             centroid_ids=centroid_ids,
             centroid_distance=centroid_distance,

@@ -3,33 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shoal.errors import ConfigError, DataError
 from shoal.kernels.arrays import Array, as_rows, require_at_least
-
-LARGEST = 1e100
-"""Transformed values are held within ± this, so that their squares stay finite."""
-
-LARGEST_LOG = 709.0
-"""``expm1`` of more overflows a float64."""
+from shoal.kernels.scaling import Scaling, as_native, fit_scaling
 
 MIN_RESIDUAL_VARIANCE = 1e-3
 """Mean variance of discarded directions, squared standard units, below which it isn't believed."""
 
 LEAST_OF_RESIDUAL = 0.1
 """Least variance of a feature's residual, relative to the mean of all: a sample may be luckier."""
-
-IQR_OF_NORMAL = 1.349
-"""Interquartile range of a standard normal."""
-
-TAILS_OF_NORMAL = 3.290
-"""Range from the 5th to the 95th percentile of a standard normal."""
-
-LEAST_OF_TAILS = 0.5
-"""Least scale, as a part of the standard deviation that the range of the tails implies."""
 
 LARGEST_OF_NOISE = 10.0
 """Variance of a discarded direction, relative to their mean, above which it is no noise."""
@@ -52,6 +39,19 @@ class PreparationForm:
     is_logged: NDArray[np.bool_]
     n_components: int
     residual_dimensions: int
+
+
+class Residual(NamedTuple):
+    """The discarded part of rows.
+
+    Attributes
+    ----------
+    distance : ``(n_rows,)`` Euclidean length, standard units
+    log_density : ``(n_rows,)`` nats; 0 where nothing is discarded
+    """
+
+    distance: Array
+    log_density: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +95,8 @@ class Preparation:
         DataError
             If the width is wrong or a value is infinite.
         """
-        native = _as_native(values, len(self.feature_names))
-        standardized = (_transform(native, self.is_logged) - self.center) / self.scale
-        return np.asarray(np.where(np.isnan(standardized), 0.0, standardized), dtype=np.float64)
+        native = as_native(values, len(self.feature_names))
+        return self._scaling.standardize(native)
 
     def project(self, standardized: ArrayLike) -> Array:
         """PCA coordinates ``(n_rows, n_components)`` of standardised rows."""
@@ -110,13 +109,8 @@ class Preparation:
         """
         return self.project(winsorize(self.standardize(values), sd))
 
-    def residual_distance(self, standardized: ArrayLike) -> Array:
-        """Euclidean length ``(n_rows,)`` of the discarded part, in standard units."""
-        distance: Array = np.linalg.norm(self._discarded(standardized), axis=1)
-        return distance
-
-    def residual_log_density(self, standardized: ArrayLike) -> Array:
-        """Log density ``(n_rows,)``, in nats, of the discarded part; 0 where there is none.
+    def residual(self, standardized: ArrayLike) -> "Residual":
+        """How long and how likely what PCA discards of standardised rows is.
 
         Normal in the discarded directions: probabilistic PCA (Tipping & Bishop 1999, J. R. Stat.
         Soc. B 61(3), section 3), but drawn to a variance a feature, as in factor analysis. Features
@@ -126,15 +120,19 @@ class Preparation:
         the constant: there a small error of the variances cancels between the two terms, elsewhere
         it would shift all rows.
         """
-        squared = (self._discarded(standardized) ** 2 / self.residual_variances).sum(axis=1)
-        return np.asarray(-0.5 * (squared + self._residual_constant), dtype=np.float64)
+        discarded = self._discarded(standardized)
+        squared = discarded**2
+        by_feature = squared @ (1.0 / self.residual_variances)
+        return Residual(np.sqrt(squared.sum(axis=1)), -0.5 * (by_feature + self._residual_constant))
 
     def to_native(self, standardized: ArrayLike) -> Array:
         """Native units of standardised rows, both ``(n_rows, n_features)``."""
         rows = as_rows(standardized, "standardized", n_columns=len(self.feature_names))
-        transformed = rows * self.scale + self.center
-        bounded = np.minimum(np.abs(transformed), LARGEST_LOG)
-        return np.where(self.is_logged, np.sign(transformed) * np.expm1(bounded), transformed)
+        return self._scaling.to_native(rows)
+
+    @cached_property
+    def _scaling(self) -> Scaling:
+        return Scaling(self.is_logged, self.center, self.scale)
 
     @cached_property
     def _residual_constant(self) -> float:
@@ -198,26 +196,27 @@ def fit_preparation(
         If a setting is out of range.
     """
     _check_settings(explained_variance, max_components)
-    if not scale_floor > 0.0:
-        raise ConfigError(f"'scale_floor' must be above 0, got {scale_floor} instead")
-    native = _as_native(values, len(feature_names))
+    native = as_native(values, len(feature_names))
     if native.size == 0:
         raise DataError(f"a preparation needs rows and features, got shape {native.shape}")
-    is_logged = _choose_logged(native, is_count) if form is None else form.is_logged
-    transformed = _transform(native, is_logged)
-    center, scale = _robust_center_and_scale(transformed, winsorize_sd, scale_floor)
-    standardized = np.where(np.isnan(transformed), 0.0, (transformed - center) / scale)
+    scaling = fit_scaling(
+        native,
+        is_count=is_count,
+        is_logged=None if form is None else form.is_logged,
+        winsorize_sd=winsorize_sd,
+        scale_floor=scale_floor,
+    )
     axes = _fit_axes(
-        winsorize(standardized, winsorize_sd),
+        scaling.standardize(native, bound=winsorize_sd),
         explained_variance=explained_variance,
         max_components=max_components,
         form=form,
     )
     return Preparation(
         feature_names=tuple(feature_names),
-        is_logged=is_logged,
-        center=center,
-        scale=scale,
+        is_logged=scaling.is_logged,
+        center=scaling.center,
+        scale=scaling.scale,
         pca_mean=axes.mean,
         pca_components=axes.components,
         residual_variances=axes.residual_variances,
@@ -296,70 +295,11 @@ def _check_settings(explained_variance: float, max_components: int) -> None:
     require_at_least(1, max_components, "max_components")
 
 
-def _as_native(values: ArrayLike, n_features: int) -> Array:
-    native = np.asarray(values, dtype=np.float64)
-    if native.ndim != 2 or native.shape[1] != n_features:
-        raise DataError(f"values must have shape (n_rows, {n_features}), got {native.shape}")
-    if np.isinf(native).any():
-        bad = int(np.isinf(native).any(axis=1).sum())
-        raise DataError(f"values must not be infinite; {bad} of {len(native)} rows are")
-    return native
-
-
-def _transform(native: Array, is_logged: NDArray[np.bool_]) -> Array:
-    logged = np.sign(native) * np.log1p(np.abs(native))
-    return np.clip(np.where(is_logged, logged, native), -LARGEST, LARGEST)
-
-
-def _choose_logged(native: Array, is_count: ArrayLike | None) -> NDArray[np.bool_]:
-    """Features to log: never negative, and with an upper tail far longer than the lower."""
-    known = _fill_unknown_columns(native)
-    low, middle, high = _quantiles(known, (0.01, 0.5, 0.99))
-    is_never_negative = np.nanmin(known, axis=0) >= 0.0
-    is_heavy = (high - middle) > 3.0 * (middle - low)
-    if is_count is None:
-        return np.asarray(is_never_negative & is_heavy, dtype=np.bool_)
-    declared = np.asarray(is_count, dtype=np.bool_)
-    if declared.shape != (native.shape[1],):
-        raise DataError(f"is_count must have shape ({native.shape[1]},), got {declared.shape}")
-    # A constant says nothing about its tail, so there the declaration stands.
-    return np.asarray(declared & is_never_negative & (is_heavy | (high == low)), dtype=np.bool_)
-
-
-def _quantiles(columns: Array, levels: Sequence[float]) -> Array:
-    """Quantiles ``(n_levels, n_features)`` of what is known in each column."""
-    # numpy's way around NaN goes column by column in Python, several times as slow.
-    of_all = np.nanquantile if np.isnan(columns).any() else np.quantile
-    return np.asarray(of_all(columns, levels, axis=0), dtype=np.float64)
-
-
-def _fill_unknown_columns(columns: Array) -> Array:
-    """Zeros for columns unknown in every row, which have no quantile."""
-    return np.where(np.isnan(columns).all(axis=0), 0.0, columns)
-
-
-def _robust_center_and_scale(
-    transformed: Array, winsorize_sd: float, scale_floor: float
-) -> tuple[Array, Array]:
-    known = _fill_unknown_columns(transformed)
-    low, lower, center, upper, high = _quantiles(known, (0.05, 0.25, 0.5, 0.75, 0.95))
-    bound = winsorize_sd * np.nanstd(known, axis=0)
-    fallback = np.nanstd(np.clip(known, center - bound, center + bound), axis=0)
-    iqr = upper - lower
-    # Half of a sparse count is zero: its quartiles coincide although it does vary.
-    # Or all but coincide, where a quarter of it lies just above zero: the tails have a say.
-    wide = LEAST_OF_TAILS * (high - low) / TAILS_OF_NORMAL
-    scale = np.where(iqr > 0.0, np.maximum(iqr / IQR_OF_NORMAL, wide), fallback)
-    # Below 1 the floor shrinks with the feature, or one in small units would be constant to it.
-    (size,) = _quantiles(np.abs(known), (0.99,))
-    floor = scale_floor * np.where(size > 0.0, np.minimum(size, 1.0), 1.0)
-    return center, np.maximum(scale, floor)
-
-
 def _principal_axes(rows: Array) -> tuple[Array, Array, Array]:
     """Mean, eigenvalues (largest first) and axes ``(n_features, n_features)``, one a row."""
     mean = rows.mean(axis=0)
-    covariance = (rows - mean).T @ (rows - mean) / max(len(rows) - 1, 1)
+    centered = rows - mean
+    covariance = centered.T @ centered / max(len(rows) - 1, 1)
     eigenvalues, eigenvectors = np.linalg.eigh(covariance)
     return mean, np.maximum(eigenvalues[::-1], 0.0), eigenvectors.T[::-1]
 

@@ -58,7 +58,7 @@ def test_departure_from_a_constant_feature_counts():
 
     def log_density(rows):
         standardized = prepared.standardize(rows)
-        residual = prepared.residual_log_density(standardized)
+        residual = prepared.residual(standardized).log_density
         return mixture.log_density(prepared.project(standardized)) + residual
 
     assert log_density(odd)[0] < log_density(values).min() - 100.0
@@ -93,7 +93,7 @@ def test_enormous_values_stay_finite_and_stay_strangest():
     odd = np.zeros((3, 6))
     odd[:, 0] = (1e3, 1e30, 1.7e308)
     standardized = prepared.standardize(odd)
-    density = prepared.residual_log_density(standardized)
+    density = prepared.residual(standardized).log_density
     assert np.isfinite(density).all()
     assert (np.diff(density) < 0).all()
 
@@ -183,7 +183,7 @@ def test_single_and_constant_rows_fit_and_score_finite(values):
     prepared = fit(values)
     standardized = prepared.standardize(values + 1.0)
     assert np.isfinite(prepared.project(standardized)).all()
-    assert np.isfinite(prepared.residual_log_density(standardized)).all()
+    assert np.isfinite(prepared.residual(standardized).log_density).all()
     assert (prepared.standardize(values) == 0.0).all()
 
 
@@ -201,7 +201,7 @@ def test_arrays_alone_score_the_same():
     )
     before, after = prepared.standardize(values), again.standardize(values)
     assert (before == after).all()
-    assert (prepared.residual_log_density(before) == again.residual_log_density(after)).all()
+    assert (prepared.residual(before).log_density == again.residual(after).log_density).all()
     assert (prepared.project(before) == again.project(after)).all()
 
 
@@ -228,7 +228,7 @@ def test_to_native_undoes_standardize(values):
         ({"explained_variance": 1.5}, "explained_variance"),
         ({"max_components": 0}, "max_components"),
         ({"scale_floor": 0.0}, "scale_floor"),
-        ({"winsorize_sd": -1.0}, "'sd'"),
+        ({"winsorize_sd": -1.0}, "'winsorize_sd'"),
     ],
 )
 def test_settings_out_of_range_are_refused(setting, message):

@@ -86,7 +86,7 @@ def test_implied_gaussian_measures_what_mixture_and_residual_do(explained_varian
     mixture = fit_mixture(prepared.project(standardized), n_components=1).mixture
     mean, covariance = implied_gaussian(prepared, mixture.means[0], mixture.full_covariances()[0])
     whole = mixture.log_density(prepared.project(standardized))
-    whole = whole + prepared.residual_log_density(standardized)
+    whole = whole + prepared.residual(standardized).log_density
     _, log_determinant = np.linalg.slogdet(covariance)
     for row, log_density in zip(standardized[:10], whole[:10], strict=True):
         implied = -0.5 * (

@@ -40,7 +40,7 @@ def test_noise_all_alike_gives_the_density_of_probabilistic_pca():
     kept = multivariate_normal(projected.mean(axis=0), np.cov(projected.T))
     rows = noisy[:5]
     np.testing.assert_allclose(
-        kept.logpdf(projected[:5]) + prepared.residual_log_density(rows),
+        kept.logpdf(projected[:5]) + prepared.residual(rows).log_density,
         multivariate_normal(prepared.pca_mean, whole).logpdf(rows),
         rtol=1e-9,
     )
@@ -65,7 +65,7 @@ def test_reasons_and_scores_are_of_the_same_gaussian():
     implied = multivariate_normal(*implied_gaussian(prepared, mean, covariance))
     rows = np.random.default_rng(0).normal(size=(6, 10))
     own = multivariate_normal(mean, covariance).logpdf(prepared.project(rows))
-    own += prepared.residual_log_density(rows)
+    own += prepared.residual(rows).log_density
     np.testing.assert_allclose(own, implied.logpdf(rows), rtol=1e-9)
 
 
@@ -73,8 +73,8 @@ def test_residual_is_zero_when_nothing_is_discarded():
     values = np.random.default_rng(8).normal(size=(50, 2))
     prepared = fit(values)
     standardized = prepared.standardize(values)
-    assert (prepared.residual_distance(standardized) == 0.0).all()
-    assert (prepared.residual_log_density(standardized) == 0.0).all()
+    assert (prepared.residual(standardized).distance == 0.0).all()
+    assert (prepared.residual(standardized).log_density == 0.0).all()
     back = prepared.pca_mean + prepared.project(standardized) @ prepared.pca_components
     np.testing.assert_allclose(back, standardized, atol=1e-12)
 
@@ -94,7 +94,7 @@ def test_residual_sees_what_pca_hides():
     mixture = fit_mixture(prepared.project(prepared.standardize(clean)), n_components=2).mixture
     standardized = prepared.standardize(test)
     alone = -mixture.log_density(prepared.project(standardized))
-    both = alone - prepared.residual_log_density(standardized)
+    both = alone - prepared.residual(standardized).log_density
     assert len(prepared.pca_components) < 40
     assert roc_auc_score(odd, alone) < 0.8
     assert roc_auc_score(odd, both) >= 0.95
@@ -114,14 +114,14 @@ def test_constant_and_repeated_features_do_not_shrink_the_residual_variance():
     def squared(prepared, rows):
         standardized = prepared.standardize(rows)
         middle = prepared.pca_mean[np.newaxis]
-        highest = prepared.residual_log_density(middle)  # of a row without a residual
-        return 2.0 * (highest - prepared.residual_log_density(standardized)).mean()
+        highest = prepared.residual(middle).log_density  # of a row without a residual
+        return 2.0 * (highest - prepared.residual(standardized).log_density).mean()
 
     assert squared(whole, padded) == pytest.approx(whole.residual_dimensions, rel=0.1)
     # What never varied still counts when it does.
     odd = padded[:1].copy()
     odd[0, 10] = 4.0
-    density = whole.residual_log_density(whole.standardize(np.vstack([padded, odd])))
+    density = whole.residual(whole.standardize(np.vstack([padded, odd]))).log_density
     assert density[-1] < density[:-1].min() - 100.0
 
 
@@ -129,6 +129,6 @@ def test_only_constants_discarded_leave_a_density_without_a_constant_term():
     values = np.column_stack([np.random.default_rng(21).normal(size=(50, 2)), np.ones((50, 3))])
     prepared = fit(values)
     assert prepared.residual_dimensions == 0
-    density = prepared.residual_log_density(prepared.standardize(values))
+    density = prepared.residual(prepared.standardize(values)).log_density
     np.testing.assert_allclose(density, 0.0, atol=1e-9)
-    assert prepared.residual_log_density(prepared.standardize(values + 1.0)).max() < -100.0
+    assert prepared.residual(prepared.standardize(values + 1.0)).log_density.max() < -100.0
