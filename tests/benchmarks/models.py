@@ -25,6 +25,7 @@ from sklearn.mixture import GaussianMixture
 from tests.support.fits import FIT_SETTINGS
 
 from shoal.config import load_settings
+from shoal.kernels.centroids import cluster_spread
 from shoal.kernels.gaussians import COVARIANCE_TYPES
 from shoal.kernels.peer_fit import build_references, cross_fit_scores, fit_sample
 from shoal.kernels.peer_model import Standard, WeekReferences
@@ -146,9 +147,11 @@ def _fitted(taught: np.ndarray, k: int) -> tuple[PeerModel, GaussianMixture]:
         settings=settings,
     )  # fmt: skip
     of_all = build_references(cross_fit_scores(taught, groups, fitted.cross_fit))
+    measures = fitted.geometry.measure(taught)
     model = PeerModel(
         "host-1", "host", "*", "values", names, fitted.geometry, WeekReferences(of_all, of_all),
-        Standard(), "own", n_rows, 1,
+        Standard(), cluster_spread(measures.centroid_ids, measures.centroid_distance, k), "own",
+        n_rows, 1,
     )  # fmt: skip
     return model, GaussianMixture(k, random_state=0, max_iter=20).fit(taught)
 

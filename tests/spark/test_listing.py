@@ -13,9 +13,10 @@ from tests.support.equality import same
 
 from shoal.kernels.reasons import Reason
 from shoal.models import reasons
-from shoal.models.listing import EarlierLine, ListPolicy, choose_lines
+from shoal.models.listing import EarlierLine, choose_lines
 from shoal.models.reasons import add_reasons
 from shoal.models.scoring import add_past, add_self_p_value
+from shoal.models.thresholds import ListPolicy
 from shoal.pipelines.context import Context
 from shoal.pipelines.people import explain_entity, list_outliers
 

@@ -1,6 +1,10 @@
-"""Settings that tests of fits start from: the defaults."""
+"""What tests of fits and models start from: the default settings, a stored model."""
+
+from typing import Any
 
 from shoal.kernels.form import FitSettings
+from shoal.kernels.peer_model import PeerGeometry, Standard, WeekReferences
+from shoal.models.peer_models import geometry_columns, reference_columns
 
 FIT_SETTINGS = FitSettings(
     n_components=6,
@@ -20,3 +24,31 @@ FIT_SETTINGS = FitSettings(
     max_pca_components=30,
     n_folds=5,
 )
+
+
+def stored_model(
+    geometry: PeerGeometry,
+    references: WeekReferences | None,
+    *,
+    entity_type: str = "host",
+    slice_name: str = "*",
+    calibration: str = "own",
+    standard: Standard | None = None,
+) -> dict[str, Any]:
+    """A row of ``models``, as far as scoring reads it; clusters of distances 1 ± 0.5."""
+    n_clusters = len(geometry.centers)
+    return {
+        "model_version": f"{entity_type}-1",
+        "entity_type": entity_type,
+        "slice": slice_name,
+        "feature_set": "builtin",
+        "calibration": calibration,
+        "reference_entities": 60,
+        "reference_days": 7,
+        **geometry_columns(geometry),
+        **reference_columns(references),
+        "score_standard": (standard or Standard()).to_list(),
+        "distance_mean": [1.0] * n_clusters,
+        "distance_sd": [0.5] * n_clusters,
+        "distance_p95": [2.0] * n_clusters,
+    }

@@ -22,7 +22,7 @@ from pydantic import (
 RUNTIME_SECTIONS = frozenset({"storage", "spark", "log", "lease"})
 """Sections that change how Shoal runs, never what its numbers mean."""
 
-MEANING_VERSION = 2
+MEANING_VERSION = 3
 """Raised when the same configuration and inputs give other numbers than the Shoal before."""
 
 BuiltinEntity = Literal["host", "user", "source_address"]
@@ -209,11 +209,73 @@ class Score(Section):
     self_days: int = Field(default=28, ge=1)
 
 
+class CapacityThreshold(Section):
+    """As many as the list holds, none that is likelier than ``outliers.max_p_value``."""
+
+    kind: Literal["capacity"] = "capacity"
+
+
+class PercentileThreshold(Section):
+    """Stranger than so many percent of the reference."""
+
+    kind: Literal["percentile"]
+    percentile: float = Field(default=95.0, gt=0, lt=100)
+
+
+class ClusterPercentileThreshold(Section):
+    """Further from the centre than 95 percent of the cluster's own reference."""
+
+    kind: Literal["cluster_p95"]
+
+
+class DeviationThreshold(Section):
+    """Further than the mean of the cluster's own reference and so many standard deviations."""
+
+    kind: Literal["mean_sd"]
+    sd: float = Field(default=2.0, gt=0)
+
+
+class TopThreshold(Section):
+    """The strangest n of a night."""
+
+    kind: Literal["top_n"]
+    n: int = Field(ge=1)
+
+
+class TopPercentThreshold(Section):
+    """The strangest percent of a night."""
+
+    kind: Literal["top_percent"]
+    percent: float = Field(gt=0, le=100)
+
+
+class FixedThreshold(Section):
+    """By hand; a log density strays below its value, the others above."""
+
+    kind: Literal["fixed"]
+    column: Literal["anomaly_score", "log_density", "centroid_distance"] = "anomaly_score"
+    value: float
+
+
+Threshold = Annotated[
+    CapacityThreshold
+    | PercentileThreshold
+    | ClusterPercentileThreshold
+    | DeviationThreshold
+    | TopThreshold
+    | TopPercentThreshold
+    | FixedThreshold,
+    Field(discriminator="kind"),
+]
+
+
 class Outliers(Section):
     """The night's list."""
 
     capacity: int = Field(default=20, ge=1)
     max_p_value: float = Field(default=0.05, gt=0, le=1)
+    threshold: Threshold = CapacityThreshold()
+    slice_thresholds: dict[str, Threshold] = Field(default_factory=dict)
     reasons: int = Field(default=5, ge=1, le=50)
     evidence: int = Field(default=8, ge=0, le=100)
 

@@ -82,7 +82,14 @@ MODELS = Table(
         Column("reference_days", LONG, "days behind the references"),
         Column("feature_median", VECTOR, "median of each feature in native units, this slice"),
         Column("cluster_sizes", VECTOR, "share of reference rows nearest to each centre"),
-        Column("distance_p95", VECTOR, "95th percentile of the distance in each cluster"),
+        Column(
+            "distance_mean",
+            VECTOR,
+            "mean distance of the reference rows nearest to each centre; where those are too few, "
+            "of all rows",
+        ),
+        Column("distance_sd", VECTOR, "standard deviation of the same"),
+        Column("distance_p95", VECTOR, "95th percentile of the same"),
         Column("log_likelihood", DOUBLE, "mean log density of the reference rows, nats a row"),
         Column("row_count", LONG, "rows it was fitted on"),
         Column("sample_rows", LONG, "rows of the hash sample behind its initial model"),
@@ -94,7 +101,7 @@ MODELS = Table(
         Column("seconds", DOUBLE, "time the fit took", is_volatile=True),
     ),
     partition=("valid_from_date",),
-    version=3,
+    version=4,
     tolerance=MODEL_TOLERANCE,
 )
 

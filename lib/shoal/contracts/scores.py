@@ -34,6 +34,16 @@ SCORE_COLUMNS = (
     Column("residual_distance", DOUBLE, "length of what PCA discards, standard units"),
     Column("centroid_id", INT, "nearest k-means centre, from 0"),
     Column("centroid_distance", DOUBLE, "distance to that centre, standard units"),
+    Column(
+        "centroid_distance_z",
+        DOUBLE,
+        "standard deviations by which that exceeds the mean of the cluster's reference",
+    ),
+    Column(
+        "centroid_distance_p95_ratio",
+        DOUBLE,
+        "that over the 95th percentile of the cluster's reference: above 1 is outside",
+    ),
     Column("p_value", DOUBLE, "share of peer nights at least as strange"),
     Column("anomaly_score", DOUBLE, "−log10 of p_value: higher is stranger, 3 is 1 in 1,000"),
     Column("self_p_value", DOUBLE, "share of its own past nights as strange; null without one"),
@@ -51,6 +61,7 @@ ENTITY_SCORES = Table(
     key=ENTITY_KEY,
     columns=(EVENT_DATE, *ENTITY, *SCORE_COLUMNS, RUN_ID),
     partition=("event_date",),
+    version=2,
     is_night=True,
     tolerance=MODEL_TOLERANCE,
 )

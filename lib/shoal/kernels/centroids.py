@@ -1,6 +1,7 @@
 """k-means centres and the distance of rows to them."""
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,45 @@ from sklearn.exceptions import ConvergenceWarning
 
 from shoal.errors import DataError
 from shoal.kernels.arrays import Array, as_rows, count_distinct, require_at_least, sort_rows
+
+SMALLEST_SPREAD = 1e-3
+"""Least spread of distances, standard units: of rows all alike it would be none."""
+
+MIN_ROWS_A_SPREAD = 20
+"""Rows of a cluster below which the spread of all clusters stands for its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterSpread:
+    """How far from its centre the reference of each cluster lies, ``(n_clusters,)`` each."""
+
+    mean: Array
+    sd: Array
+    p95: Array
+
+    def z(self, labels: NDArray[np.intp], distance: Array) -> Array:
+        """Standard deviations ``(n_rows,)`` of distances beyond the mean of their clusters."""
+        return (distance - self.mean[labels]) / np.maximum(self.sd[labels], SMALLEST_SPREAD)
+
+    def p95_ratio(self, labels: NDArray[np.intp], distance: Array) -> Array:
+        """Distances ``(n_rows,)`` over the 95th percentile of their clusters."""
+        return distance / np.maximum(self.p95[labels], SMALLEST_SPREAD)
+
+
+def cluster_spread(labels: NDArray[np.intp], distance: Array, n_clusters: int) -> ClusterSpread:
+    """The spread of reference rows around the centres that they are nearest to.
+
+    Parameters
+    ----------
+    labels, distance : ``(n_rows,)`` of one row or more, as `assign` gives them
+    """
+    own = [distance[labels == cluster] for cluster in range(n_clusters)]
+    own = [rows if len(rows) >= MIN_ROWS_A_SPREAD else distance for rows in own]
+    return ClusterSpread(
+        np.asarray([rows.mean() for rows in own]),
+        np.asarray([rows.std() for rows in own]),
+        np.asarray([np.quantile(rows, 0.95) for rows in own]),
+    )
 
 
 def fit_kmeans(

@@ -19,6 +19,7 @@ from pyspark.sql.window import Window
 from shoal.contracts.scores import MICROCLUSTER, STANDING, STRAY
 from shoal.models.groups import NightGroup
 from shoal.models.scoring import SCORE_DECIMALS
+from shoal.models.thresholds import ListPolicy
 
 Entity = tuple[str, str]
 NightEntity = tuple[date, str, str]
@@ -37,17 +38,6 @@ RAISED_BY = 1.0
 MOST_SHARED = 12
 """Values that a group's line names."""
 _ENTITY = ["entity_type", "entity_id"]
-
-
-@dataclass(frozen=True)
-class ListPolicy:
-    """How many lines a lane of the list may have and how rare a line must be."""
-
-    capacity: int
-    max_p_value: float
-
-    def __str__(self) -> str:
-        return f"capacity {self.capacity}, p <= {self.max_p_value:g}"
 
 
 @dataclass(frozen=True)
@@ -104,12 +94,13 @@ def _candidates(scores: DataFrame, policy: ListPolicy, groups: Sequence[NightGro
     is_member = F.col("is_member").isNotNull()
     return (
         scores.join(F.broadcast(members.withColumn("is_member", F.lit(True))), key, how="left")
-        .where(is_member | (F.col("p_value") <= policy.max_p_value))
+        .withColumn("is_strange", policy.is_strange())
+        .where(is_member | F.col("is_strange"))
         .withColumn("lane", F.when(is_member, F.lit(MICROCLUSTER)).otherwise(_lane()))
         .withColumn("place", F.row_number().over(order))
         .where(is_member | (F.col("place") <= policy.capacity))
         .orderBy("event_date", F.col("lane") != STRAY, "place")
-        .drop("place", "is_member")
+        .drop("place", "is_member", "is_strange")
         .drop("past_nights", "as_strange_nights", "strange_nights", "last_score")
     )
 
@@ -202,7 +193,7 @@ def _line(
     return {
         **row,
         "rank": rank,
-        "policy": str(policy),
+        "policy": policy.told(row["slice"]),
         "days_in_row": before.days_in_row + 1 if before else 1,
         "change": "new" if before is None else "raised" if is_raised else "unchanged",
         "expected_by_chance": scored * row["p_value"],

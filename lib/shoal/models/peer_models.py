@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError
 from shoal.kernels.calibration import fit_tail
+from shoal.kernels.centroids import ClusterSpread
 from shoal.kernels.peer_model import (
     GEOMETRY_ARRAYS,
     PeerGeometry,
@@ -25,10 +26,11 @@ PARENT = "parent"
 WEEKDAY_COLUMNS = ("reference_density", "reference_distance", "reference_combined")
 WEEKEND_COLUMNS = ("weekend_density", "weekend_distance", "weekend_combined")
 REFERENCE_COLUMNS = (*WEEKDAY_COLUMNS, *WEEKEND_COLUMNS)
+SPREAD_COLUMNS = ("distance_mean", "distance_sd", "distance_p95")
 PEER_MODEL_COLUMNS = (
     "model_version", "entity_type", "slice", "feature_set", "feature_names",
     *(name for name in GEOMETRY_ARRAYS if name != "covariance_type"), *REFERENCE_COLUMNS,
-    "score_standard", "calibration", "reference_entities", "reference_days",
+    "score_standard", *SPREAD_COLUMNS, "calibration", "reference_entities", "reference_days",
 )  # fmt: skip
 """What :func:`peer_model` reads of a row of ``models``."""
 
@@ -41,6 +43,7 @@ class PeerModel:
     ----------
     own_references : ``None`` for a slice that is calibrated on its parent
     standard : what its scores are measured by before they are compared with the references
+    spread : how far from its centre the reference of each cluster lies
     parent : the global model of its type, where `PeerModels.of` has found it
     """
 
@@ -52,6 +55,7 @@ class PeerModel:
     geometry: PeerGeometry
     own_references: WeekReferences | None
     standard: Standard
+    spread: ClusterSpread
     calibration: str
     reference_entities: int
     reference_days: int
@@ -123,6 +127,7 @@ def peer_model(row: Mapping[str, Any]) -> PeerModel:
         geometry=PeerGeometry.from_arrays(stored, row["feature_names"]),
         own_references=_own_references(row) if row["calibration"] != PARENT else None,
         standard=Standard(*row["score_standard"]),
+        spread=ClusterSpread(*(_array(row[name]) for name in SPREAD_COLUMNS)),
         calibration=row["calibration"],
         reference_entities=int(row["reference_entities"]),
         reference_days=int(row["reference_days"]),

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 
 from shoal.contracts import MODELS
 from shoal.errors import DataError
+from shoal.kernels.centroids import cluster_spread
 from shoal.kernels.form import FitSettings
 from shoal.kernels.peer_fit import (
     CrossFit,
@@ -45,6 +46,8 @@ SLICE_COLUMNS = [
     "reference_days",
     "feature_median",
     "cluster_sizes",
+    "distance_mean",
+    "distance_sd",
     "distance_p95",
     "log_likelihood",
     "row_count",
@@ -149,8 +152,8 @@ def slice_facts(
 ) -> dict[str, Any]:
     """Facts about the reference rows of a slice, for analysts who query ``models``."""
     measures = geometry.measure(values)
-    clusters = range(len(geometry.centers))
-    distance = [measures.centroid_distance[measures.centroid_ids == c] for c in clusters]
+    clusters, distance = measures.centroid_ids, measures.centroid_distance
+    spread = cluster_spread(clusters, distance, len(geometry.centers))
     with np.errstate(all="ignore"):
         median = np.asarray(
             [
@@ -162,8 +165,12 @@ def slice_facts(
         "reference_entities": len(set(groups.tolist())),
         "reference_days": len(set(days.tolist())),
         "feature_median": median.tolist(),
-        "cluster_sizes": [len(d) / len(values) for d in distance],
-        "distance_p95": [float(np.quantile(d, 0.95)) if len(d) else None for d in distance],
+        "cluster_sizes": (
+            np.bincount(clusters, minlength=len(geometry.centers)) / len(values)
+        ).tolist(),
+        "distance_mean": spread.mean.tolist(),
+        "distance_sd": spread.sd.tolist(),
+        "distance_p95": spread.p95.tolist(),
         "log_likelihood": float(measures.log_density.mean()),
         "row_count": len(values),
     }

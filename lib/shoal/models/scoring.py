@@ -123,6 +123,10 @@ def score_columns(
         "residual_distance": measures.residual_distance,
         "centroid_id": measures.centroid_ids,
         "centroid_distance": measures.centroid_distance,
+        "centroid_distance_z": model.spread.z(measures.centroid_ids, measures.centroid_distance),
+        "centroid_distance_p95_ratio": model.spread.p95_ratio(
+            measures.centroid_ids, measures.centroid_distance
+        ),
         "p_value": np.exp(log_p),
         "anomaly_score": np.maximum(-log_p / math.log(10), 0.0),
         "reference_entities": model.reference_entities,

@@ -15,6 +15,7 @@ from shoal.contracts.features import FEATURE_NAMES
 from shoal.contracts.scores import STANDING
 from shoal.errors import DataError
 from shoal.models import evaluation as ev
+from shoal.models.thresholds import ListPolicy
 from shoal.pipelines.context import Context
 from shoal.simulate.story import STRENGTHS
 from shoal.spark.nights import Night, read_published, require_published
@@ -91,11 +92,12 @@ def _withheld(context: Context, nights: Sequence[Night]) -> pd.DataFrame:
     listed = read_published(context.warehouse, OUTLIERS, nights)
     standing = listed.where(F.col("lane") == STANDING).select(F.col("lane").alias("reason"))
     scores = read_published(context.warehouse, ENTITY_SCORES, nights)
-    limit = context.settings.outliers.max_p_value
+    policy = ListPolicy.of(context.settings.outliers)
     crowded_out = (
-        scores.where(F.col("p_value") <= limit)
+        scores.withColumn("is_strange", policy.is_strange())
+        .where("is_strange")
         .join(listed, ev.NIGHT_ENTITY, how="left_anti")
-        .select(F.lit(f"p <= {limit:g}, but no room on the list").alias("reason"))
+        .select(F.lit("strange enough, but no room on the list").alias("reason"))
     )
     why = unscored.select(F.concat(F.lit("not scored: "), "reason").alias("reason"))
     told = why.unionByName(standing).unionByName(crowded_out)

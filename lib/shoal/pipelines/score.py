@@ -9,10 +9,11 @@ from pyspark.sql import functions as F
 from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
 from shoal.models.evidence import add_evidence
 from shoal.models.groups import groups_of
-from shoal.models.listing import EarlierLine, Entity, ListPolicy, choose_lines, earlier_lines
+from shoal.models.listing import EarlierLine, Entity, choose_lines, earlier_lines
 from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.reasons import add_reasons
 from shoal.models.scoring import add_past, add_self_p_value, add_severity, judge_entities
+from shoal.models.thresholds import ListPolicy
 from shoal.models.vectors import VectorRule, add_vector
 from shoal.pipelines.context import Context, NightCounts
 from shoal.pipelines.span import Span, begin_writing, read_own, with_entities, with_models
@@ -109,7 +110,7 @@ def _write_lists(
     groups = groups_of(activity, scores, span.windows(novelty_days))
     lines = choose_lines(
         scores,
-        ListPolicy(limits.capacity, limits.max_p_value),
+        ListPolicy.of(settings.outliers),
         _earlier_lines(context, span),
         {day: counts["scored"] for day, counts in rows.items()},
         groups,

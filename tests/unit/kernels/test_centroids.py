@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from shoal.errors import ConfigError, DataError
-from shoal.kernels.centroids import assign, fit_kmeans, refit_kmeans
+from shoal.kernels.centroids import assign, cluster_spread, fit_kmeans, refit_kmeans
 
 CENTERS = np.array([[0.0, 0.0], [20.0, 0.0], [0.0, 20.0]])
 
@@ -98,3 +98,23 @@ def test_refitting_from_labels_keeps_the_clusters_and_leaves_out_the_empty():
     centers = refit_kmeans(rows, labels)
     np.testing.assert_allclose(centers, [[9, 0], [0, 0], [0, 9]], atol=0.6)
     assert len(refit_kmeans(rows[:1], labels[:1])) == 1
+
+
+def test_spread_is_each_clusters_own_and_of_all_where_a_cluster_is_too_small():
+    rng = np.random.default_rng(4)
+    near, far = rng.uniform(0.0, 1.0, 400), rng.uniform(0.0, 10.0, 400)
+    labels = np.repeat([0, 1, 2], [400, 400, 3])
+    distance = np.concatenate([near, far, [50.0, 50.0, 50.0]])
+    spread = cluster_spread(labels, distance, 4)
+    np.testing.assert_allclose(spread.p95[:2], [np.quantile(near, 0.95), np.quantile(far, 0.95)])
+    assert spread.mean[2] == spread.mean[3] == distance.mean()
+    at = np.array([2.0, 2.0])
+    assert (spread.p95_ratio(np.array([0, 1]), at) > 1.0).tolist() == [True, False]
+    z = spread.z(np.array([0, 1]), spread.mean[:2] + 2.0 * spread.sd[:2])
+    np.testing.assert_allclose(z, 2.0)
+
+
+def test_spread_of_rows_all_alike_stays_finite():
+    spread = cluster_spread(np.zeros(30, dtype=int), np.zeros(30), 1)
+    one = np.array([0]), np.array([1.0])
+    assert np.isfinite([spread.z(*one), spread.p95_ratio(*one)]).all()

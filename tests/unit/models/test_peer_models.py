@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.support.fits import stored_model
 
 from shoal.errors import DataError
 from shoal.kernels.calibration import fit_tail
@@ -16,7 +17,6 @@ from shoal.models.peer_models import (
     reference_columns,
 )
 
-PLAIN = Standard()
 RNG = np.random.default_rng(0)
 VALUES = np.column_stack([RNG.normal(size=(200, 3)), RNG.normal(size=(200, 3)), np.ones(200)])
 
@@ -37,19 +37,10 @@ def references():
     return WeekReferences(weekday, weekend)
 
 
-def row(slice_name, calibration, found, standard=PLAIN):
-    return {
-        "model_version": "host-1",
-        "entity_type": "host",
-        "slice": slice_name,
-        "feature_set": "builtin",
-        "calibration": calibration,
-        "reference_entities": 60,
-        "reference_days": 7,
-        **geometry_columns(geometry()),
-        **reference_columns(found),
-        "score_standard": standard.to_list(),
-    }
+def row(slice_name, calibration, found, standard=None):
+    return stored_model(
+        geometry(), found, slice_name=slice_name, calibration=calibration, standard=standard
+    )
 
 
 def test_a_row_scores_as_the_model_it_was_made_of():
