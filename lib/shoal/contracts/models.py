@@ -128,6 +128,12 @@ MODEL_CANDIDATES = Table(
         Column("inertia", DOUBLE, "mean squared distance to the own k-means centre"),
         Column("stability", DOUBLE, "mean adjusted Rand index between seeds"),
         Column("jaccard", DOUBLE, "mean Jaccard index of a component with its like between seeds"),
+        Column(
+            "outside_share",
+            DOUBLE,
+            "share of held-out rows beyond the 99 % ellipsoid of their component: 0.01 if the "
+            "mixture fits",
+        ),
         Column("near_duplicates", INT, "pairs of components that all but coincide"),
         Column("smallest_weight", DOUBLE, "smallest mixture weight"),
         Column("responsibility_entropy", DOUBLE, "mean entropy of the responsibilities, nats"),
@@ -137,7 +143,7 @@ MODEL_CANDIDATES = Table(
         Column("seconds", DOUBLE, "time the fit took", is_volatile=True),
     ),
     partition=("valid_from_date",),
-    version=2,
+    version=3,
     tolerance=MODEL_TOLERANCE,
 )
 

@@ -83,23 +83,34 @@ class Mixture:
         DataError
             If a covariance is not positive definite, or a row is not finite.
         """
-        rows = as_rows(X, "X", n_columns=self.n_dimensions)
         constant = self.n_dimensions * np.log(2.0 * np.pi)
-        log_density = np.empty((len(rows), self.n_components))
+        half_log_determinants = np.asarray(
+            [np.log(f if f.ndim == 1 else np.diagonal(f)).sum() for f in self._cholesky]
+        )
+        log_density: Array = -0.5 * (self.squared_distance(X) + constant) - half_log_determinants
+        return log_density
+
+    def squared_distance(self, X: ArrayLike) -> Array:
+        """Squared Mahalanobis distance ``(n_rows, n_components)`` to the mean of each component.
+
+        Raises
+        ------
+        DataError
+            If a covariance is not positive definite, or a row is not finite.
+        """
+        rows = as_rows(X, "X", n_columns=self.n_dimensions)
+        squared = np.empty((len(rows), self.n_components))
         for component, factor in enumerate(self._cholesky):
             centered = rows - self.means[component]
             if factor.ndim == 1:
                 whitened = centered / factor
-                half_log_determinant = np.log(factor).sum()
             else:
                 # In place and unchecked: both were checked above, and this is the hot line.
                 whitened = solve_triangular(
                     factor, centered.T, lower=True, overwrite_b=True, check_finite=False
                 ).T
-                half_log_determinant = np.log(np.diagonal(factor)).sum()
-            squared = np.einsum("ij,ij->i", whitened, whitened)
-            log_density[:, component] = -0.5 * (squared + constant) - half_log_determinant
-        return log_density
+            squared[:, component] = np.einsum("ij,ij->i", whitened, whitened)
+        return squared
 
     def weighted_log_density(self, X: ArrayLike) -> Array:
         """Log of weight × density of each component ``(n_rows, n_components)``, in nats."""

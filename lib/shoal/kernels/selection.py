@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
+from scipy.stats import chi2
 
 from shoal.errors import DataError
 from shoal.kernels.arrays import Array, as_rows
@@ -24,6 +25,12 @@ JUDGED_ROWS = 2000
 
 LEAST_STABILITY = 0.5
 """Mean adjusted Rand index between seeds below which components are accidents of a start."""
+
+OUTSIDE = 0.01
+"""Share of rows beyond the ellipsoid of their component that is looked at, if it is Gaussian."""
+
+LARGEST_OUTSIDE = 0.1
+"""Share of held-out rows beyond it from which a mixture does not fit: more than stray rows are."""
 
 LARGEST_OVERLAP = 0.9
 """Bhattacharyya coefficient of two components above which they say the same."""
@@ -114,6 +121,8 @@ class Trial:
     bic, aic : on the entities it was fitted on; an entity's rows share one unit of evidence
     held_out : ``(n_entities,)`` mean capped log density, nats; NaN for entities it has seen
     labels : component of each judged row
+    outside_share : share of the rows of entities it has not seen that lie beyond the ellipsoid of
+        their component which `OUTSIDE` of a Gaussian's rows lie beyond
     smallest_weight : of its components
     near_duplicates : pairs of components that all but coincide
     fault : why there is no fit; empty if there is one
@@ -124,6 +133,7 @@ class Trial:
     aic: float
     held_out: Array
     labels: NDArray[np.intp]
+    outside_share: float
     smallest_weight: float
     responsibility_entropy: float
     near_duplicates: int
@@ -142,6 +152,7 @@ class Verdict:
     loss, loss_error : what it loses to the best, paired by entity, and the standard error of that
     stability : mean adjusted Rand index between seeds
     jaccard : mean Jaccard index of a component with its like between seeds (Hennig 2007)
+    outside_share : of held-out rows, as in `Trial`
     reason : why it was chosen, or why not
     """
 
@@ -154,6 +165,7 @@ class Verdict:
     loss_error: float
     stability: float
     jaccard: float
+    outside_share: float
     smallest_weight: float
     responsibility_entropy: float
     near_duplicates: int
@@ -251,6 +263,7 @@ def try_candidate(data: SelectionData, candidate: Candidate, settings: Selection
         aic=float(2.0 * n_parameters - 2.0 * own.sum()),
         held_out=data.by_entity(np.maximum(density, data.floor), ~is_seen),
         labels=weighted[data.judged].argmax(axis=1),
+        outside_share=float(np.nanmean(data.by_entity(_is_outside(mixture, data), ~is_seen))),
         smallest_weight=float(mixture.weights.min()),
         responsibility_entropy=float(
             responsibility_entropy(softmax(weighted[data.judged], axis=1)).mean()
@@ -312,13 +325,14 @@ def choose(trials: Sequence[Trial]) -> list[Verdict]:
                 loss_error=loss_error,
                 stability=stability,
                 jaccard=jaccard,
+                outside_share=_mean(trial.outside_share for trial in own),
                 smallest_weight=min(trial.smallest_weight for trial in own),
                 responsibility_entropy=_mean(trial.responsibility_entropy for trial in own),
                 near_duplicates=max(trial.near_duplicates for trial in own),
                 is_converged=all(trial.is_converged for trial in own),
                 seconds=sum(trial.seconds for trial in own),
                 is_chosen=form == chosen,
-                reason=reasons.get(form, f"no fit: {fault}"),
+                reason=reasons.get(form, f"no fit: {fault}") + _misfit(own, form == chosen),
             )
         )
     return verdicts
@@ -350,7 +364,30 @@ def _faulty(data: SelectionData, candidate: Candidate, fault: str, seconds: floa
     no_labels = np.zeros(len(data.judged), dtype=np.intp)
     nan = float("nan")
     return Trial(
-        candidate, nan, nan, nothing, no_labels, nan, nan, 0, False, seconds, fault or "unknown"
+        candidate, nan, nan, nothing, no_labels, nan, nan, nan, 0, False, seconds, fault or "?"
+    )
+
+
+def _is_outside(mixture: Mixture, data: SelectionData) -> Array:
+    """1 for each row ``(n_rows,)`` beyond the ellipsoid of the component nearest to it, else 0.
+
+    Of Gaussian rows the squared distance is chi-squared with a degree of freedom a dimension. By
+    their median it is freed of what the trim has taken off the covariances.
+    """
+    squared = mixture.squared_distance(data.rows).min(axis=1)
+    usual = chi2(mixture.n_dimensions)
+    limit = usual.isf(OUTSIDE) * float(np.median(squared)) / usual.median()
+    return np.asarray(squared > limit, dtype=np.float64)
+
+
+def _misfit(trials: Sequence[Trial], is_chosen: bool) -> str:
+    """What to say of a mixture chosen that the rows are not of; empty if they may be."""
+    outside = _mean(trial.outside_share for trial in trials)
+    if not is_chosen or outside <= LARGEST_OUTSIDE:
+        return ""
+    return (
+        f"; the mixture does not fit: {outside:.0%} of held-out rows lie where {OUTSIDE:.0%} of a "
+        "Gaussian's would"
     )
 
 

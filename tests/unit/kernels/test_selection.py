@@ -139,7 +139,8 @@ def trials_of(k, *, held_out=0.0, bic=0.0, is_stable=True, near_duplicates=0):
         Trial(
             candidate=Candidate(k, "diag", seed), bic=bic, aic=0.0,
             held_out=np.where(np.arange(30) % 3 == seed, held_out + noise * (k > 2), np.nan),
-            labels=labels if is_stable else rng.permutation(labels), smallest_weight=1 / k,
+            labels=labels if is_stable else rng.permutation(labels),
+            outside_share=0.01, smallest_weight=1 / k,
             responsibility_entropy=0.0, near_duplicates=near_duplicates, is_converged=True,
             seconds=0.0,
         )
@@ -172,3 +173,17 @@ def test_components_that_coincide_are_found():
     assert near_duplicates(mixture) == [(0, 1)]
     wide = Mixture(np.full(2, 0.5), means[:2], np.array([1.0, 9.0]), "spherical")
     assert near_duplicates(wide) == []
+
+
+@pytest.mark.parametrize("draw", ["normal", "standard_cauchy"])
+def test_a_mixture_that_does_not_fit_is_said_to(draw):
+    rng = np.random.default_rng(8)
+    rows = getattr(rng, draw)(size=(600, 4))
+    settings = replace(SETTINGS, n_components=(1,), covariance_types=("full",))
+    data = selection_data(np.clip(rows, -50, 50), np.arange(600).astype(str), settings)
+    [verdict] = select(data, settings)
+    assert ("does not fit" in verdict.reason) == (draw == "standard_cauchy")
+    if draw == "normal":
+        assert 0.003 < verdict.outside_share < 0.03
+    else:
+        assert verdict.outside_share > 0.1
