@@ -262,7 +262,9 @@ def outliers(
     conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
     entity_type: TypeOption = None,
     slice_name: Annotated[str | None, typer.Option("--slice", help="Group of peers.")] = None,
-    lane: Annotated[str | None, typer.Option(help="stray, microcluster or standing.")] = None,
+    lane: Annotated[
+        str | None, typer.Option(help="stray, microcluster, standing or moved.")
+    ] = None,
     top: Annotated[int | None, typer.Option(help="At most so many lines.")] = None,
     form: FormatOption = "table",
 ) -> None:  # fmt: skip
@@ -331,10 +333,15 @@ def models(
     model_version: Annotated[
         str | None, typer.Option("--version", help="With --why: another than what serves.")
     ] = None,
+    pin: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="Freeze a version: the golden model from now on."),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="With --pin: why.")] = "pinned by hand",
     form: FormatOption = "table",
 ) -> None:  # fmt: skip
-    """Print the models, or why those that serve are what they are."""
-    from shoal.pipelines.models import explain_models, list_models
+    """Print the models, or why those that serve are what they are; or freeze one."""
+    from shoal.pipelines.models import explain_models, list_models, pin_golden
     from shoal.report.pages import tables_page
 
     wanted = _form(form)
@@ -342,6 +349,8 @@ def models(
         raise UsageError("--version goes with --why")
 
     def work(context: "Context") -> str:
+        if pin:
+            return pin_golden(context, pin, reason)
         if why:
             return tables_page(explain_models(context, entity_type, model_version), wanted)
         return tables_page(list_models(context, entity_type), wanted)

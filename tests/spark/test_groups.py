@@ -43,7 +43,7 @@ def scores() -> list[tuple[Any, ...]]:
     found = []
     for name in [*HOSTS, *CONTROLLERS]:
         score = 1.5 if name in TAKEN else 3.0 if name in CONTROLLERS else 0.3
-        found.append((NIGHT, "host", name, slice_of(name), 10**-score, score, None))
+        found.append((NIGHT, "host", name, slice_of(name), 10**-score, score, None, None, None))
     return found
 
 
@@ -56,7 +56,7 @@ def test_six_hosts_are_one_line_and_a_role_is_none(spark: SparkSession, first_sh
     scored = spark.createDataFrame(
         scores(),
         "event_date date, entity_type string, entity_id string, slice string, p_value double, "
-        "anomaly_score double, self_p_value double",
+        "anomaly_score double, self_p_value double, golden_score double, golden_shift double",
     )
     groups = groups_of(frame, scored, Windows.of([NIGHT], PAST, 14))
     assert [group.group.members for group in groups] == [tuple(TAKEN)]

@@ -15,7 +15,7 @@ from shoal.kernels.reasons import Reason
 from shoal.models import reasons
 from shoal.models.listing import EarlierLine, choose_lines
 from shoal.models.reasons import add_reasons
-from shoal.models.scoring import add_past, add_self_p_value
+from shoal.models.scoring import add_golden_shift, add_past, add_self_p_value
 from shoal.models.thresholds import ListPolicy
 from shoal.pipelines.context import Context
 from shoal.pipelines.people import explain_entity, list_outliers
@@ -23,17 +23,26 @@ from shoal.pipelines.people import explain_entity, list_outliers
 NIGHT = date(2024, 2, 1)
 SCORES = (
     "event_date date, entity_type string, entity_id string, slice string, p_value double, "
-    "anomaly_score double, self_p_value double"
+    "anomaly_score double, self_p_value double, golden_score double, golden_shift double"
 )
 POLICY = ListPolicy(capacity=3, max_p_value=0.05)
 
 
 def scores_of(
-    spark: SparkSession, scores: Mapping[str, float], *, back: int = 0, self_p: float | None = 0.9
+    spark: SparkSession,
+    scores: Mapping[str, float],
+    *,
+    back: int = 0,
+    self_p: float | None = 0.9,
+    golden: Mapping[str, float] | None = None,
 ) -> DataFrame:
-    """Scores of a night ``back`` nights ago by entity."""
+    """Scores of a night ``back`` nights ago by entity, and those of a frozen model."""
     day = NIGHT - timedelta(days=back)
-    rows = [(day, "host", name, "all", 10**-s, s, self_p) for name, s in scores.items()]
+    frozen = golden or {}
+    rows = [
+        (day, "host", name, "all", 10**-s, s, self_p, frozen.get(name), None)
+        for name, s in scores.items()
+    ]
     return spark.createDataFrame(rows, SCORES)
 
 
@@ -99,6 +108,31 @@ def test_who_has_risen_since_its_newest_night_does_not_stand(spark: SparkSession
     tonight = scores_of(spark, {"risen": 3.0, "same": 3.0})
     lines = lines_of(tonight, past.unionAll(older))
     assert lanes(lines) == [("risen", "stray"), ("same", "standing")]
+
+
+def test_who_moves_against_the_frozen_model_alone_is_told_after_three_nights(
+    spark: SparkSession,
+) -> None:
+    """Usual for the model that learns: those whose peers moved as well are no news."""
+    usual = dict.fromkeys(("alone", "once", "peer1", "peer2", "peer3", "peer4", "peer5"), 0.5)
+    far = dict.fromkeys(usual, 2.2)  # the whole fleet has drifted somewhat
+    nights = scores_of(spark, {})
+    for back in range(4):
+        golden = far | {"alone": 4.0} | ({"once": 5.0} if back == 0 else {})
+        nights = nights.unionAll(scores_of(spark, usual, back=back, golden=golden))
+    shifted = add_golden_shift(nights.drop("golden_shift"))
+    is_tonight = F.col("event_date") == NIGHT
+    lines = lines_of(shifted.where(is_tonight), shifted.where(~is_tonight))
+    assert lanes(lines) == [("alone", "moved")]
+    assert lines[0]["policy"] == "moved on 3 of 7 nights"
+    assert lines[0]["expected_by_chance"] is None
+    assert lines[0]["golden_shift"] == pytest.approx(4.0 - 2.2)
+    # Two nights of it are none.
+    since = F.col("event_date") > NIGHT - timedelta(days=2)
+    assert lines_of(shifted.where(is_tonight), shifted.where(~is_tonight & since)) == []
+    # Without a frozen model nobody moves.
+    bare = scores_of(spark, usual)
+    assert lines_of(add_golden_shift(bare.drop("golden_shift"))) == []
 
 
 def test_what_the_last_list_knew_goes_on(spark: SparkSession) -> None:
@@ -181,7 +215,9 @@ def one_reason(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     model = SimpleNamespace(
         feature_set="builtin", feature_names=("event_count", "auth_count"), geometry=None
     )
-    return lambda kinds: SimpleNamespace(find=lambda kind, _: model if kind in kinds else None)
+    return lambda kinds: SimpleNamespace(
+        find=lambda kind, _: model if kind in kinds else None, find_golden=lambda *_: None
+    )
 
 
 def test_peers_are_those_scored_tonight_in_the_slice(

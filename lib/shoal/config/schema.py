@@ -168,6 +168,7 @@ class Fit(Section):
     """The models: scikit-learn's names for its settings."""
 
     every_days: int = Field(default=7, ge=1)
+    golden_nights: int = Field(default=14, ge=1)
     window_days: int = Field(default=28, ge=1)
     min_entities: int = Field(default=10, ge=2)
     min_rows: int = Field(default=20, ge=5)
@@ -273,6 +274,7 @@ class Outliers(Section):
     """The night's list."""
 
     capacity: int = Field(default=20, ge=1)
+    moved_nights: int = Field(default=3, ge=1)
     max_p_value: float = Field(default=0.05, gt=0, le=1)
     threshold: Threshold = CapacityThreshold()
     slice_thresholds: dict[str, Threshold] = Field(default_factory=dict)

@@ -156,7 +156,7 @@ MODEL_STATUS = Table(
         Column("model_version", STRING, "the model"),
         ENTITY[0],
         Column("sequence", LONG, "number of the change for this entity type, from 1"),
-        Column("status", STRING, "promoted, rejected, retired or rolled_back"),
+        Column("status", STRING, "promoted, rejected, retired, rolled_back or golden"),
         Column("effective_date", DATE, "first night it holds for"),
         Column("reason", STRING, "why"),
         Column("actor", STRING, "nightly, or who did it"),

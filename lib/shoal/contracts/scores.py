@@ -21,8 +21,12 @@ from shoal.contracts.table import (
 SEVERITIES = ((4.0, "critical"), (3.0, "high"), (2.0, "medium"), (0.0, "low"))
 """Smallest anomaly_score of each severity: 3 is one in a thousand peer nights."""
 
-STRAY, MICROCLUSTER, STANDING = "stray", "microcluster", "standing"
-"""The lanes of the list."""
+STRAY, MICROCLUSTER, STANDING, MOVED = "stray", "microcluster", "standing", "moved"
+LANES = (MICROCLUSTER, STRAY, STANDING, MOVED)
+"""The lanes of the list, in the order that they are told in."""
+
+BESIDE_LANES = (STANDING, MOVED)
+"""Lanes that take no room of the others': they tell of more than one night."""
 
 SCORE_COLUMNS = (
     Column("slice", STRING, "group of peers it was compared with"),
@@ -48,6 +52,19 @@ SCORE_COLUMNS = (
     Column("anomaly_score", DOUBLE, "−log10 of p_value: higher is stranger, 3 is 1 in 1,000"),
     Column("self_p_value", DOUBLE, "share of its own past nights as strange; null without one"),
     Column("severity", STRING, "critical, high, medium or low: fixed steps of anomaly_score"),
+    Column(
+        "golden_score",
+        DOUBLE,
+        "anomaly_score by the frozen model; null where that is the model that spoke, or there is "
+        "none",
+    ),
+    Column(
+        "golden_shift",
+        DOUBLE,
+        "golden_score less anomaly_score, less the median of that in its slice: what moved with "
+        "its peers has none",
+    ),
+    Column("golden_version", STRING, "the frozen model"),
     Column("reference_entities", LONG, "peers behind p_value"),
     Column("reference_days", LONG, "days behind p_value"),
     Column("calibration", STRING, "own, parent (small slice) or extrapolated (beyond 1/n)"),
@@ -112,13 +129,23 @@ OUTLIERS = Table(
         Column(
             "lane",
             STRING,
-            "stray, standing (strange on many nights and usual for itself) or microcluster",
+            "stray, standing (strange on many nights and usual for itself), microcluster, or moved "
+            "(usual for the model that learns, far for the frozen one, not so its peers)",
         ),
         *(
             column
             for column in SCORE_COLUMNS
             if column.name
-            in {"slice", "cluster_id", "p_value", "anomaly_score", "self_p_value", "severity"}
+            in {
+                "golden_score",
+                "golden_version",
+                "slice",
+                "cluster_id",
+                "p_value",
+                "anomaly_score",
+                "self_p_value",
+                "severity",
+            }
             | {"calibration", "model_version"}
         ),
         Column("reasons", REASONS, "features that carry the score, strongest first"),
@@ -126,7 +153,11 @@ OUTLIERS = Table(
         Column("novelty", LONG, "values of the day that are new for the entity"),
         Column("days_in_row", INT, "published nights in a row on the list, this one included"),
         Column("change", STRING, "new, unchanged, raised or withdrawn"),
-        Column("expected_by_chance", DOUBLE, "entities that chance alone puts at or above here"),
+        Column(
+            "expected_by_chance",
+            DOUBLE,
+            "entities that chance alone puts at or above here; null in lane moved",
+        ),
         Column(
             "case_id",
             STRING,
@@ -143,7 +174,7 @@ OUTLIERS = Table(
         RUN_ID,
     ),
     partition=("event_date",),
-    version=2,
+    version=3,
     is_night=True,
     tolerance=MODEL_TOLERANCE,
 )

@@ -16,9 +16,9 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
-from shoal.contracts.scores import MICROCLUSTER, STANDING, STRAY
+from shoal.contracts.scores import LANES, MICROCLUSTER, MOVED, STANDING, STRAY
 from shoal.models.groups import NightGroup
-from shoal.models.scoring import SCORE_DECIMALS
+from shoal.models.scoring import MOVED_WITHIN, SCORE_DECIMALS, is_moved
 from shoal.models.thresholds import ListPolicy
 
 Entity = tuple[str, str]
@@ -59,8 +59,8 @@ def choose_lines(
     """The lines of the list of each night, without reasons and evidence.
 
     Groups come first, each told as one line whose members share rank and case, then strays to the
-    capacity, then the standing. Ties of the rounded score are broken by key, so that the order
-    never depends on chance.
+    capacity, then the standing, then those that have moved against the frozen model. Ties of the
+    rounded score are broken by key, so that the order never depends on chance.
 
     Parameters
     ----------
@@ -88,20 +88,32 @@ def _candidates(scores: DataFrame, policy: ListPolicy, groups: Sequence[NightGro
         [member for group in groups for member in group.members],
         "event_date date, entity_type string, entity_id string",
     )
-    order = Window.partitionBy("event_date", "lane").orderBy(
-        F.round("anomaly_score", SCORE_DECIMALS).desc(), *_ENTITY
-    )
     is_member = F.col("is_member").isNotNull()
+    has_moved = is_moved() & (F.col("moved_nights") >= policy.moved_nights)
+    lane = F.when(is_member, F.lit(MICROCLUSTER)).when(F.col("is_strange"), _lane())
+    # Who has moved is told even where stranger ones leave it no room among the strays.
+    is_crowded_out = (F.col("lane") == STRAY) & (_place() > policy.capacity)
     return (
         scores.join(F.broadcast(members.withColumn("is_member", F.lit(True))), key, how="left")
         .withColumn("is_strange", policy.is_strange())
-        .where(is_member | F.col("is_strange"))
-        .withColumn("lane", F.when(is_member, F.lit(MICROCLUSTER)).otherwise(_lane()))
-        .withColumn("place", F.row_number().over(order))
+        .where(is_member | F.col("is_strange") | has_moved)
+        .withColumn("lane", lane.otherwise(F.lit(MOVED)))
+        .withColumn("is_moved", has_moved & is_crowded_out)
+        .withColumn("lane", F.when(F.col("is_moved"), F.lit(MOVED)).otherwise(F.col("lane")))
+        .withColumn("place", _place())
         .where(is_member | (F.col("place") <= policy.capacity))
-        .orderBy("event_date", F.col("lane") != STRAY, "place")
-        .drop("place", "is_member", "is_strange")
-        .drop("past_nights", "as_strange_nights", "strange_nights", "last_score")
+        .orderBy("event_date", F.array_position(_told_in_turn(), F.col("lane")), "place")
+        .drop("place", "is_member", "is_strange", "is_moved")
+        .drop("past_nights", "as_strange_nights", "strange_nights", "moved_nights", "last_score")
+    )
+
+
+def _place() -> Column:
+    """Place in a night's lane: of those that have moved, by the frozen model's score."""
+    score = F.when(F.col("lane") == MOVED, F.col("golden_score")).otherwise(F.col("anomaly_score"))
+    strangest = F.round(score, SCORE_DECIMALS).desc()
+    return F.row_number().over(
+        Window.partitionBy("event_date", "lane").orderBy(strangest, *_ENTITY)
     )
 
 
@@ -112,15 +124,15 @@ def _lines(
     policy: ListPolicy,
     scored: int,
 ) -> list[dict[str, Any]]:
-    """Lines of one night; ``rows`` hold the strays before the standing, each by score."""
+    """Lines of one night; ``rows`` hold lane after lane, each by score."""
     told = list(groups)[: policy.capacity]
     lines = []
     for rank, group in enumerate(told, start=1):
         lines += _group_lines(rows, group, rank, earlier, policy, scored)
     alone = [row for row in rows.values() if row["lane"] != MICROCLUSTER]
     strays = [row for row in alone if row["lane"] == STRAY][: policy.capacity - len(told)]
-    standing = [row for row in alone if row["lane"] != STRAY]
-    for rank, row in enumerate([*strays, *standing], start=len(told) + 1):
+    others = [row for row in alone if row["lane"] != STRAY]
+    for rank, row in enumerate([*strays, *others], start=len(told) + 1):
         lines.append(_line(row, rank, earlier, policy, scored))
     return lines
 
@@ -166,6 +178,10 @@ def earlier_lines(lines: Iterable[Mapping[str, Any]]) -> dict[Entity, EarlierLin
     }
 
 
+def _told_in_turn() -> Column:
+    return F.array(*(F.lit(lane) for lane in LANES))
+
+
 def _lane() -> Column:
     """The lane of an entity, by its past scores.
 
@@ -193,10 +209,12 @@ def _line(
     return {
         **row,
         "rank": rank,
-        "policy": policy.told(row["slice"]),
+        "policy": f"moved on {policy.moved_nights} of {MOVED_WITHIN} nights"
+        if row["lane"] == MOVED
+        else policy.told(row["slice"]),
         "days_in_row": before.days_in_row + 1 if before else 1,
         "change": "new" if before is None else "raised" if is_raised else "unchanged",
-        "expected_by_chance": scored * row["p_value"],
+        "expected_by_chance": None if row["lane"] == MOVED else scored * row["p_value"],
         "case_id": before.case_id if before else case_id(entity, row["event_date"]),
     }
 

@@ -68,6 +68,16 @@ class PeerModel:
         references = self.references.of(is_weekend=is_weekend)
         return self.standard.log_p(log_density, centroid_distance, references)
 
+    def reorder(self, values: Array, names: Sequence[str]) -> Array:
+        """Rows in the features of another model, in those of this one; NaN what that lacks."""
+        places = {name: index for index, name in enumerate(names)}
+        known = [(i, places[name]) for i, name in enumerate(self.feature_names) if name in places]
+        own = np.full((len(values), len(self.feature_names)), np.nan)
+        if known:
+            mine, theirs = zip(*known, strict=True)
+            own[:, mine] = values[:, theirs]
+        return own
+
     @property
     def references(self) -> WeekReferences:
         """What calibrates its scores.
@@ -156,14 +166,24 @@ def _array(values: Sequence[Any]) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class PeerModels:
-    """The models that serve a night: by entity type, a global one and refined ones by slice."""
+    """The models that serve a night: by entity type, a global one and refined ones by slice.
+
+    Attributes
+    ----------
+    golden : frozen models that scores are held against besides, of types where these don't serve
+    """
 
     by_slice: Mapping[tuple[str, str], PeerModel]
+    golden: "PeerModels | None" = None
 
     def find(self, entity_type: str, slice_name: str) -> PeerModel | None:
         """The model for an entity: its slice's, else its type's global one."""
         own = self.by_slice.get((entity_type, slice_name))
         return own or self.by_slice.get((entity_type, GLOBAL_SLICE))
+
+    def find_golden(self, entity_type: str, slice_name: str) -> PeerModel | None:
+        """The frozen model for an entity; none where it is the one that serves."""
+        return self.golden.find(entity_type, slice_name) if self.golden else None
 
     def of_types(self) -> list[PeerModel]:
         """The global model of each entity type."""

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts.features import FEATURE_BY_NAME, NOVEL_DIMENSIONS, Feature
+from shoal.contracts.scores import MOVED
 from shoal.kernels.peer_model import explain_row
 from shoal.models.listing import NightEntity, night_entity
 from shoal.models.peer_models import PeerModel, PeerModels
@@ -51,6 +52,9 @@ def add_reasons(
 ) -> list[dict[str, Any]]:
     """Add ``reasons`` and ``novelty`` to scored entities, such as the lines of a list.
 
+    The reasons of those that have moved are the frozen model's: to the one that learns they are
+    usual.
+
     Parameters
     ----------
     entity_days : features of the lines' nights with ``features`` in the model's order
@@ -65,8 +69,14 @@ def add_reasons(
     explained = []
     for line in lines:
         vector, novelty = vectors[night_entity(line)]
-        model = models[line["event_date"]].find(line["entity_type"], line["slice"])
-        reasons = reasons_of(model, vector, top) if model else []
+        tonight, of_entity = models[line["event_date"]], (line["entity_type"], line["slice"])
+        model, golden = tonight.find(*of_entity), tonight.find_golden(*of_entity)
+        reasons = []
+        if model and golden and line.get("lane") == MOVED:
+            own = golden.reorder(vector[np.newaxis], model.feature_names)[0]
+            reasons = reasons_of(golden, own, top)
+        elif model:
+            reasons = reasons_of(model, vector, top)
         explained.append({**line, "novelty": novelty, "reasons": reasons})
         questions += [_question(line, model, reason) for reason in reasons if model]
     counts = iter(_count_sharing(questions, entity_days, scores))

@@ -3,8 +3,8 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from pyspark.sql import functions as F
@@ -22,6 +22,24 @@ class ServingModel:
     entity_type: str
     model_version: str
     effective_date: date
+
+
+@dataclass(frozen=True)
+class NightModels:
+    """The versions that a night's scores come from.
+
+    Attributes
+    ----------
+    golden : frozen ones, where they are not those that serve
+    """
+
+    serving: frozenset[ServingModel]
+    golden: frozenset[ServingModel]
+
+    @property
+    def all(self) -> frozenset[ServingModel]:
+        """Both."""
+        return self.serving | self.golden
 
 
 @dataclass(frozen=True)
@@ -50,6 +68,12 @@ def model_version(
     return f"{entity_type}-{night:%Y%m%d}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
+def version_served(entity_type: str, version: str) -> ServingModel:
+    """A model by its version; the first night it serves is a part of that."""
+    stamp = version.rsplit("-", 2)[1]
+    return ServingModel(entity_type, version, datetime.strptime(stamp, "%Y%m%d").date())
+
+
 def read_changes(warehouse: Warehouse) -> list[StatusChange]:
     """All changes of models, in the order they hold in; they are as few as fits."""
     names = list(StatusChange.__dataclass_fields__)
@@ -76,6 +100,33 @@ def serving_models(changes: Iterable[StatusChange], night: date) -> dict[str, Se
     }
 
 
+def golden_models(
+    changes: Sequence[StatusChange], night: date, min_nights: int
+) -> dict[str, ServingModel]:
+    """Entity type → the frozen model that a night's scores are held against besides its own.
+
+    The one that somebody has pinned last; else the first in force that was fitted on so many
+    nights. What serves learns from its past, and may be taught step by step; this one may not.
+    """
+    # What is promoted on the very night is known only once it has been fitted.
+    standing = _standing(changes, night - timedelta(days=1))
+    promoted = {
+        change.model_version: ServingModel(
+            change.entity_type, change.model_version, change.effective_date
+        )
+        for change in standing
+        if change.status == "promoted"
+    }
+    found: dict[str, ServingModel] = {}
+    for change in standing:
+        is_full = (change.training_nights or 0) >= min_nights
+        if change.status == "golden" and change.model_version in promoted:
+            found[change.entity_type] = promoted[change.model_version]
+        elif change.status == "promoted" and is_full:
+            found.setdefault(change.entity_type, promoted[change.model_version])
+    return found
+
+
 def newest_attempts(
     changes: Iterable[StatusChange], night: date, config_hash: str
 ) -> dict[str, StatusChange]:
@@ -87,12 +138,13 @@ def newest_attempts(
     return {
         change.entity_type: change
         for change in _standing(changes, night)
-        if change.status == "promoted" or change.config_hash == config_hash
+        if change.status == "promoted"
+        or (change.status == "rejected" and change.config_hash == config_hash)
     }
 
 
 def _standing(changes: Iterable[StatusChange], night: date) -> list[StatusChange]:
-    """Promotions and rejections up to ``night`` that nothing has ended, in order."""
+    """Changes up to ``night`` that no later one has ended, in order."""
     standing: list[StatusChange] = []
     for change in changes:
         if change.effective_date > night:
@@ -104,9 +156,7 @@ def _standing(changes: Iterable[StatusChange], night: date) -> list[StatusChange
     return standing
 
 
-def load_models(
-    warehouse: Warehouse, serving: Mapping[date, Iterable[ServingModel]]
-) -> dict[date, PeerModels]:
+def load_models(warehouse: Warehouse, wanted: Mapping[date, NightModels]) -> dict[date, PeerModels]:
     """Load the models of some nights; nights with the same models share them.
 
     Raises
@@ -114,13 +164,16 @@ def load_models(
     DataError
         If ``models`` lacks one of them: it is due on its night and not fitted yet.
     """
-    wanted = {night: frozenset(models) for night, models in serving.items()}
-    rows = _read_models(warehouse, frozenset().union(*wanted.values()))
-    by_set = {
-        models: PeerModels.of([row for model in models for row in rows[model.model_version]])
-        for models in set(wanted.values())
+    sets = set(wanted.values())
+    rows = _read_models(warehouse, {model for models in sets for model in models.all})
+
+    def indexed(models: Iterable[ServingModel]) -> PeerModels:
+        return PeerModels.of([row for model in models for row in rows[model.model_version]])
+
+    loaded = {
+        models: replace(indexed(models.serving), golden=indexed(models.golden)) for models in sets
     }
-    return {night: by_set[models] for night, models in wanted.items()}
+    return {night: loaded[models] for night, models in wanted.items()}
 
 
 def _read_models(
@@ -173,18 +226,25 @@ def write_models(
 
 
 def write_changes(
-    warehouse: Warehouse, changes: Sequence[StatusChange], reasons: Mapping[str, str]
+    warehouse: Warehouse,
+    changes: Sequence[StatusChange],
+    reasons: Mapping[str, str],
+    *,
+    actor: str = "nightly",
 ) -> None:
     """Append changes of status in one commit; the same changes again are skipped.
 
     Parameters
     ----------
     reasons : version → why
+    actor : who makes them
     """
     rows = [
-        {**vars(change), "reason": reasons[change.model_version], "actor": "nightly"}
+        {**vars(change), "reason": reasons[change.model_version], "actor": actor}
         for change in changes
     ]
-    text = json.dumps(sorted([change.model_version, change.status] for change in changes))
+    text = json.dumps(
+        sorted([change.model_version, change.status, change.sequence] for change in changes)
+    )
     application = f"shoal-status-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     warehouse.append_once(warehouse.frame(MODEL_STATUS, rows), MODEL_STATUS, application, 1)

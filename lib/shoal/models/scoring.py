@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.window import Window
@@ -24,6 +24,13 @@ from shoal.models.weeks import is_weekend
 KEYS = ["event_date", "entity_type", "entity_id"]
 _PEERS = ["event_date", "entity_type", "slice"]
 _ENTITY = ["entity_type", "entity_id"]
+MOVED_WITHIN = 7
+"""Nights among which those are counted on which an entity moved against the frozen model."""
+MOVED_SCORE, MOVED_P = 2.0, 0.01
+"""Far for the frozen model, and not for the one that serves: one in a hundred."""
+MOVED_SHIFT = 1.0
+"""Rise of ``golden_score`` above that of peers: ten times rarer."""
+_LOOKED_BACK_ON = ("p_value", "anomaly_score", "golden_score", "golden_shift")
 SCORE_DECIMALS = 6
 """Digits of a score in which two runs agree."""
 _JUDGED = T.StructType(
@@ -32,7 +39,7 @@ _JUDGED = T.StructType(
             [
                 n
                 for n in ENTITY_SCORES.column_names
-                if n not in {"run_id", "self_p_value", "severity"}
+                if n not in {"run_id", "self_p_value", "severity", "golden_shift"}
             ]
         ).fields,
         *UNSCORED.subset(["reason", "detail"]).fields,
@@ -92,6 +99,10 @@ def judge_batch(
             continue
         values = feature_matrix(batch["features"].iloc[rows])
         columns = score_columns(model, values, is_weekend=is_weekend(cast(date, night)))
+        golden = models[cast(date, night)].find_golden(str(entity_type), str(slice_name))
+        if golden is not None:
+            own = golden.reorder(values, model.feature_names)
+            columns |= golden_columns(golden, own, is_weekend=is_weekend(cast(date, night)))
         for name, column in columns.items():
             judged[name][rows] = column
     return known.assign(**judged)[_JUDGED.fieldNames()]
@@ -136,6 +147,19 @@ def score_columns(
     }
 
 
+def golden_columns(
+    model: PeerModel, values: NDArray[np.float64], *, is_weekend: bool
+) -> dict[str, Any]:
+    """What a frozen model says of native rows in its own feature order."""
+    measures = model.geometry.measure(values)
+    log_p, _ = model.log_p(measures.log_density, measures.centroid_distance, is_weekend=is_weekend)
+    _require_finite(model, measures, log_p)
+    return {
+        "golden_score": np.maximum(-log_p / math.log(10), 0.0),
+        "golden_version": model.model_version,
+    }
+
+
 def _require_finite(model: PeerModel, measures: Measures, log_p: NDArray[np.float64]) -> None:
     faulty = ~(
         np.isfinite(measures.log_density)
@@ -147,6 +171,18 @@ def _require_finite(model: PeerModel, measures: Measures, log_p: NDArray[np.floa
             f"model {model.model_version}, slice {model.slice}: {int(faulty.sum())} of "
             f"{len(faulty)} rows have no finite score; the night is not written"
         )
+
+
+def is_moved() -> Column:
+    """Whether a row is far for the frozen model and not for the one that learns, unlike its peers.
+
+    That is how a model looks that somebody has taught step by step.
+    """
+    return (
+        (F.col("golden_score") >= MOVED_SCORE)
+        & (F.col("golden_shift") >= MOVED_SHIFT)
+        & (F.col("p_value") > MOVED_P)
+    )
 
 
 def add_past(
@@ -166,17 +202,19 @@ def add_past(
     Returns
     -------
     ``past_nights``; ``as_strange_nights``, those of them at least as strange as the row;
+    ``moved_nights``, of the last week and the row those that moved against the frozen model;
     ``strange_nights``, those with a ``p_value`` of at most ``max_p_value``; ``last_score``, that of
     the newest.
 
     Scores are compared to 6 decimals, as far as two runs agree: else a night like any other would
     be the strangest ever by a last digit.
     """
-    past = past_scores.select(*KEYS, "p_value", "anomaly_score")
+    past = past_scores.select(*KEYS, *_LOOKED_BACK_ON)
     both = judged.withColumn("is_judged", F.lit(True)).unionByName(past, allowMissingColumns=True)
     window = (
         Window.partitionBy(*_ENTITY).orderBy(F.unix_date("event_date")).rangeBetween(-past_days, -1)
     )
+    week = window.rangeBetween(1 - MOVED_WITHIN, 0)
     score = F.round("anomaly_score", SCORE_DECIMALS)
     scored_date = F.when(F.col("anomaly_score").isNotNull(), F.col("event_date"))
     return (
@@ -184,6 +222,7 @@ def add_past(
             {
                 "past": F.collect_list(score).over(window),
                 "strange_nights": F.count_if(F.col("p_value") <= max_p_value).over(window),
+                "moved_nights": F.count_if(is_moved()).over(week),
                 "last_score": F.max_by("anomaly_score", scored_date).over(window),
             }
         )
@@ -191,6 +230,18 @@ def add_past(
         .withColumn("past_nights", F.size("past"))
         .withColumn("as_strange_nights", F.size(F.filter("past", lambda other: other >= score)))
         .drop("past", "is_judged")
+    )
+
+
+def add_golden_shift(judged: DataFrame) -> DataFrame:
+    """Add ``golden_shift``, how much stranger the frozen model finds a row than its peers.
+
+    A fleet drifts, and with it what a frozen model says of all: the median of a night's slice is
+    taken off. Null where there is no ``golden_score``.
+    """
+    shift = F.col("golden_score") - F.col("anomaly_score")
+    return judged.withColumn(
+        "golden_shift", shift - F.median(shift).over(Window.partitionBy(*_PEERS))
     )
 
 

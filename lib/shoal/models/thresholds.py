@@ -30,11 +30,13 @@ class ListPolicy:
     ----------
     capacity : lines of a lane, whatever the threshold lets through
     max_p_value : of the threshold by capacity
+    moved_nights : nights of a week on which an entity moved that make it a line
     slice_thresholds : thresholds of slices that have one of their own
     """
 
     capacity: int
     max_p_value: float
+    moved_nights: int = 3
     threshold: Threshold = field(default_factory=CapacityThreshold)
     slice_thresholds: Mapping[str, Threshold] = field(default_factory=dict)
 
@@ -42,7 +44,11 @@ class ListPolicy:
     def of(cls, settings: Outliers) -> Self:
         """The policy that a configuration says."""
         return cls(
-            settings.capacity, settings.max_p_value, settings.threshold, settings.slice_thresholds
+            settings.capacity,
+            settings.max_p_value,
+            settings.moved_nights,
+            settings.threshold,
+            settings.slice_thresholds,
         )
 
     def is_strange(self) -> Column:

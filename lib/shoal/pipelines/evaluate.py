@@ -12,7 +12,7 @@ from pyspark.sql.window import Window
 
 from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
 from shoal.contracts.features import FEATURE_NAMES
-from shoal.contracts.scores import STANDING
+from shoal.contracts.scores import BESIDE_LANES
 from shoal.errors import DataError
 from shoal.models import evaluation as ev
 from shoal.models.thresholds import ListPolicy
@@ -90,7 +90,7 @@ def _withheld(context: Context, nights: Sequence[Night]) -> pd.DataFrame:
     """Entity-nights that are not on the list though not usual, by why, or were not scored."""
     unscored = read_published(context.warehouse, UNSCORED, nights)
     listed = read_published(context.warehouse, OUTLIERS, nights)
-    standing = listed.where(F.col("lane") == STANDING).select(F.col("lane").alias("reason"))
+    standing = listed.where(F.col("lane").isin(*BESIDE_LANES)).select(F.col("lane").alias("reason"))
     scores = read_published(context.warehouse, ENTITY_SCORES, nights)
     policy = ListPolicy.of(context.settings.outliers)
     crowded_out = (
@@ -132,10 +132,10 @@ def read_truth(path: Path) -> pd.DataFrame:
 
 
 def _lines(context: Context, nights: Sequence[Night]) -> pd.DataFrame:
-    """Lines of the nights but for the standing; members of a group share their line."""
+    """Lines of nights but for lanes beside the capacity; members of a group share theirs."""
     rows = read_published(context.warehouse, OUTLIERS, nights)
     return _bounded(
-        rows.where(F.col("lane") != STANDING).select(
+        rows.where(~F.col("lane").isin(*BESIDE_LANES)).select(
             *(*ev.NIGHT_ENTITY, "slice", "lane", "change", "expected_by_chance"),
             F.col("rank").alias("line"),
         )

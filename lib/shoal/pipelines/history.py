@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts import DRIFT_CLUSTERS, ENTITY_SCORES, OUTLIERS, UNSCORED
-from shoal.contracts.scores import STANDING
+from shoal.contracts.scores import BESIDE_LANES
 from shoal.models.drift import OVERALL
 from shoal.pipelines.context import Context
 from shoal.spark.nights import Night, read_published, require_published
@@ -19,10 +19,10 @@ def list_nights(context: Context, *, last: int) -> list[dict[str, Any]]:
 
     Returns
     -------
-    By night ``scored``, ``unscored``, ``lines`` (the standing left out), ``news`` among them,
-    ``by_chance`` (entities that chance alone puts on such a list), ``new_models``, and for every
-    entity type ``<type>_rand``: how well its clusters agree with those of the night before, as the
-    adjusted Rand index.
+    By night ``scored``, ``unscored``, ``lines`` (but for lanes beside the capacity), ``news``
+    among them, ``by_chance`` (entities that chance alone puts on such a list), ``new_models``, and
+    for every entity type ``<type>_rand``: how well its clusters agree with those of the night
+    before, as the adjusted Rand index.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def _list_sizes(context: Context, nights: Sequence[Night]) -> DataFrame:
     rows = read_published(context.warehouse, OUTLIERS, nights)
     is_news = F.col("change").isin("new", "raised")
     return (
-        rows.where(F.col("lane") != STANDING)
+        rows.where(~F.col("lane").isin(*BESIDE_LANES))
         .groupBy("event_date")
         .agg(
             F.count_distinct("rank").alias("lines"),

@@ -9,8 +9,16 @@ from shoal.contracts import MODEL_CANDIDATES, MODELS
 from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError, did_you_mean
 from shoal.models.candidates import KMEANS, MIXTURE
-from shoal.models.registry import StatusChange, read_changes, serving_models
+from shoal.models.registry import (
+    StatusChange,
+    golden_models,
+    next_sequence,
+    read_changes,
+    serving_models,
+    write_changes,
+)
 from shoal.pipelines.context import Context
+from shoal.pipelines.people import find_night
 
 _LISTED = {
     "model_version": "version",
@@ -59,12 +67,40 @@ def list_models(context: Context, entity_type: str | None = None) -> dict[str, p
     )
     rows = pd.DataFrame([vars(change) for change in changes])
     rows = rows.merge(shapes, on="model_version", how="left")
+    golden_nights = context.settings.fit.golden_nights
+    golden = golden_models(changes, date.max, golden_nights).values()
+    rows.loc[rows["model_version"].isin({m.model_version for m in golden}), "status"] = "golden"
     serving = {model.model_version for model in serving_models(changes, date.max).values()}
     rows.loc[rows["model_version"].isin(serving), "status"] = "serving"
     rows = rows.sort_values(
         ["entity_type", "effective_date", "model_version"], ascending=[True, False, True]
     )
     return {"Models": rows[list(_LISTED)].rename(columns=_LISTED)}
+
+
+def pin_golden(context: Context, version: str, reason: str) -> str:
+    """Freeze a version: scores of the nights after the last published one are held against it.
+
+    Raises
+    ------
+    DataError
+        If there is no such version in force, or no published night.
+    """
+    changes = _changes_of(context, None)
+    found = [c for c in changes if c.model_version == version and c.status == "promoted"]
+    if not found:
+        hint = did_you_mean(version, [change.model_version for change in changes])
+        raise DataError(f"no model {version!r} was promoted{hint}")
+    kind = found[-1].entity_type
+    pinned = StatusChange(
+        entity_type=kind,
+        model_version=version,
+        sequence=next_sequence(changes, kind),
+        status="golden",
+        effective_date=find_night(context, None).event_date,
+    )
+    write_changes(context.warehouse, [pinned], {version: reason}, actor="shoal models --pin")
+    return f"{version} is the golden model of {kind} from the night after {pinned.effective_date}"
 
 
 def explain_models(

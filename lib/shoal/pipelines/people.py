@@ -16,7 +16,7 @@ from shoal.contracts import (
 from shoal.errors import DataError, did_you_mean
 from shoal.models.peer_models import PeerModels
 from shoal.models.reasons import add_reasons
-from shoal.models.registry import ServingModel, load_models
+from shoal.models.registry import NightModels, load_models, version_served
 from shoal.models.vectors import add_vector
 from shoal.pipelines.context import Context
 from shoal.pipelines.score import vector_rules
@@ -88,6 +88,8 @@ def explain_entity(
         "entity_id": features["entity_id"],
         "slice": features["slice"],
     }
+    if line is not None:
+        found |= {k: line[k] for k in ("rank", "lane", "days_in_row", "change", "case_id")}
     if score is None:
         unscored = read_published(context.warehouse, UNSCORED, [night]).where(is_own).first()
         reason = unscored.asDict() if unscored else {}
@@ -95,8 +97,6 @@ def explain_entity(
     else:
         found |= {k: v for k, v in score.asDict().items() if k != "run_id"}
         found["reasons"] = _explained(context, night, found)
-    if line is not None:
-        found |= {k: line[k] for k in ("rank", "lane", "days_in_row", "change", "case_id")}
     found["activity"] = _top_activity(context, night, is_own)
     return night, found
 
@@ -125,8 +125,8 @@ def _one_entity(
 
 def _explained(context: Context, night: Night, found: dict[str, Any]) -> list[dict[str, Any]]:
     """Reasons anew, from the stored model and the stored features of the night."""
-    kind, version = found["entity_type"], found["model_version"]
-    models = _model_of(context, night, kind, version)
+    kind = found["entity_type"]
+    models = _models_of(context, night, kind, found["model_version"], found["golden_version"])
     features = read_published(context.warehouse, ENTITY_FEATURES, [night])
     peers = features.where(
         (F.col("entity_type") == F.lit(kind)) & (F.col("slice") == F.lit(found["slice"]))
@@ -138,14 +138,13 @@ def _explained(context: Context, night: Night, found: dict[str, Any]) -> list[di
     return list(explained["reasons"])
 
 
-def _model_of(
-    context: Context, night: Night, entity_type: str, version: str
+def _models_of(
+    context: Context, night: Night, entity_type: str, version: str, golden: str | None
 ) -> dict[date, PeerModels]:
-    """A night's model by its version; its first night is a part of the version's name."""
-    stamp = version.rsplit("-", 2)[1]
-    valid_from = date(int(stamp[:4]), int(stamp[4:6]), int(stamp[6:]))
-    model = ServingModel(entity_type, version, valid_from)
-    return load_models(context.warehouse, {night.event_date: [model]})
+    """A night's models by their versions."""
+    frozen = [version_served(entity_type, golden)] if golden else []
+    wanted = NightModels(frozenset([version_served(entity_type, version)]), frozenset(frozen))
+    return load_models(context.warehouse, {night.event_date: wanted})
 
 
 def _top_activity(context: Context, night: Night, is_own: Any) -> list[dict[str, Any]]:

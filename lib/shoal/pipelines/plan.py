@@ -14,8 +14,10 @@ from datetime import date, timedelta
 from shoal.config import Settings, config_hash
 from shoal.errors import DataError
 from shoal.models.registry import (
+    NightModels,
     ServingModel,
     StatusChange,
+    golden_models,
     in_order,
     model_version,
     newest_attempts,
@@ -39,6 +41,7 @@ class NightPlan:
     labels : hash of the labels in force
     hidden : nights among those looked back on that are not published
     in_force : entity type → model in force before any fit of this night
+    golden : entity type → frozen model that scores are held against besides
     due : entity type → version of the model that this night is due to fit
     expected : of what is due, the fits whose outcome is not known yet, as they are expected to end
     stored : what ``nights`` holds of this night
@@ -53,6 +56,7 @@ class NightPlan:
     past_counts: dict[date, int]
     hidden: tuple[date, ...]
     in_force: dict[str, ServingModel]
+    golden: dict[str, ServingModel]
     due: dict[str, str]
     expected: tuple[StatusChange, ...]
     stored: Night | None
@@ -67,6 +71,12 @@ class NightPlan:
         """Entity type → model that serves the night, if its fits end as expected."""
         new = serving_models(self.expected, self.event_date)
         return self.in_force | new
+
+    @property
+    def models(self) -> NightModels:
+        """The versions that the night's scores come from."""
+        serving = frozenset(self.serving.values())
+        return NightModels(serving, frozenset(self.golden.values()) - serving)
 
     def reference_nights(self, days: int) -> list[Night]:
         """Those of the ``days`` before this one that a model of this night learns from.
@@ -146,7 +156,15 @@ def _plan_one(settings: Settings, meaning: str, day: date, inputs: Inputs) -> Ni
     run_ids = [night.run_id for night in earlier]
     labels = labels_hash(inputs, day)
     input_hash = _hash([contents, run_ids, labels])
-    identity = [day.isoformat(), meaning, input_hash, sorted(versions.items())]
+    golden = golden_models(inputs.changes, day, settings.fit.golden_nights)
+    frozen = {kind: model.model_version for kind, model in golden.items()}
+    identity = [
+        day.isoformat(),
+        meaning,
+        input_hash,
+        sorted(versions.items()),
+        sorted(frozen.items()),
+    ]
     known = {change.model_version for change in inputs.changes}
     expected = tuple(change for change in due if change.model_version not in known)
     return NightPlan(
@@ -159,6 +177,7 @@ def _plan_one(settings: Settings, meaning: str, day: date, inputs: Inputs) -> Ni
         past_counts=_past_counts(settings, [*(n.event_date for n in earlier), day], inputs),
         hidden=tuple(night.event_date for night in before if night.state != "published"),
         in_force=in_force,
+        golden=golden,
         due=due_versions,
         expected=expected,
         stored=inputs.nights.get(day),

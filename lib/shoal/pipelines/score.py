@@ -12,7 +12,13 @@ from shoal.models.groups import groups_of
 from shoal.models.listing import EarlierLine, Entity, choose_lines, earlier_lines
 from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.reasons import add_reasons
-from shoal.models.scoring import add_past, add_self_p_value, add_severity, judge_entities
+from shoal.models.scoring import (
+    add_golden_shift,
+    add_past,
+    add_self_p_value,
+    add_severity,
+    judge_entities,
+)
 from shoal.models.thresholds import ListPolicy
 from shoal.models.vectors import VectorRule, add_vector
 from shoal.pipelines.context import Context, NightCounts
@@ -75,7 +81,8 @@ def _judged(context: Context, span: Span, entity_days: DataFrame) -> DataFrame:
     judged = judge_entities(counted, span.models or {}, min_events=settings.score.min_events)
     past = read_published(context.warehouse, ENTITY_SCORES, span.past(settings.score.self_days))
     return (
-        judged.transform(
+        judged.transform(add_golden_shift)
+        .transform(
             add_past,
             past,
             past_days=settings.score.self_days,

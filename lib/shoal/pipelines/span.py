@@ -191,8 +191,8 @@ def with_models(context: Context, span: Span) -> Span:
     """
     if span.models is not None:
         return span
-    serving = {plan.event_date: plan.serving.values() for plan in span.plans}
-    return replace(span, models=load_models(context.warehouse, serving))
+    wanted = {plan.event_date: plan.models for plan in span.plans}
+    return replace(span, models=load_models(context.warehouse, wanted))
 
 
 def read_own(context: Context, table: Table, span: Span) -> DataFrame:

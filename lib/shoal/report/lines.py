@@ -1,9 +1,10 @@
 """Lines of the list in words."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shoal.contracts.scores import STANDING
+from shoal.contracts.scores import BESIDE_LANES
 from shoal.log import plain
 from shoal.report.text import number
 
@@ -71,10 +72,11 @@ def list_heading(night: str, lines: Sequence[Mapping[str, Any]], scored: int, *,
         return f"{began}, none strange enough for the list"
     if len(lines) < total:
         return f"{began}, {len(lines):,} of {total:,} lines shown"
-    # The standing are there because they were strange before: no night's chance brings them.
-    chances = [line["expected_by_chance"] for line in lines if line["lane"] != STANDING]
-    standing = len(lines) - len(chances)
-    listed = f"{began}, {total:,} listed" + (f" ({standing:,} standing)" if standing else "")
+    # Those lanes tell of more than one night: no night's chance brings their lines.
+    beside = Counter(line["lane"] for line in lines if line["lane"] in BESIDE_LANES)
+    chances = [line["expected_by_chance"] for line in lines if line["lane"] not in BESIDE_LANES]
+    told = ", ".join(f"{count:,} {lane}" for lane, count in sorted(beside.items()))
+    listed = f"{began}, {total:,} listed" + (f" ({told})" if told else "")
     if not chances:
         return listed
     chance = max(chances)

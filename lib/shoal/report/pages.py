@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from shoal.contracts.scores import MICROCLUSTER, STRAY
+from shoal.contracts.scores import MICROCLUSTER, MOVED, STRAY
 from shoal.log import plain
 from shoal.report.lines import evidence_text, flat, list_heading, reason_text
 from shoal.report.text import Form, cell, number, render, wrapped
@@ -70,6 +70,8 @@ def _line_block(line: Mapping[str, Any]) -> str:
     since = "new" if line["change"] == "new" else f"{line['change']}, night {days} in a row"
     lane = "" if line["lane"] == STRAY else f" [{line['lane']}]"
     score = number(line["anomaly_score"])
+    if line["lane"] == MOVED:
+        score += f", {number(line['golden_score'])} by the frozen model"
     flag = " (beyond the reference)" if line["calibration"] == "extrapolated" else ""
     head = (
         f"{line['rank']:>3}. {plain(line['entity_id'])}  "
