@@ -330,27 +330,33 @@ def models(
     why: Annotated[
         bool, typer.Option("--why", help="Every candidate of what serves, and the curves.")
     ] = False,
+    meaning: Annotated[
+        bool, typer.Option("--meaning", help="What the components of what serves mean.")
+    ] = False,
     model_version: Annotated[
-        str | None, typer.Option("--version", help="With --why: another than what serves.")
+        str | None, typer.Option("--version", help="With these: another than what serves.")
     ] = None,
     pin: Annotated[
         str | None,
         typer.Option(metavar="VERSION", help="Freeze a version: the golden model from now on."),
     ] = None,
-    reason: Annotated[str, typer.Option(help="With --pin: why.")] = "pinned by hand",
+    reason: Annotated[str, typer.Option(help="With --pin: why.")] = "",
     form: FormatOption = "table",
 ) -> None:  # fmt: skip
     """Print the models, or why those that serve are what they are; or freeze one."""
-    from shoal.pipelines.models import explain_models, list_models, pin_golden
+    from shoal.pipelines.models import explain_models, list_models, meaning_of_models, pin_golden
     from shoal.report.pages import tables_page
 
     wanted = _form(form)
-    if model_version and not why:
-        raise UsageError("--version goes with --why")
+    if model_version and not (why or meaning):
+        raise UsageError("--version goes with --why or --meaning")
 
     def work(context: "Context") -> str:
         if pin:
             return pin_golden(context, pin, reason)
+        if meaning:
+            found = meaning_of_models(context, entity_type, model_version)
+            return tables_page(found, wanted)
         if why:
             return tables_page(explain_models(context, entity_type, model_version), wanted)
         return tables_page(list_models(context, entity_type), wanted)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from shoal.contracts.features import FEATURE_NAMES
 from shoal.errors import DataError
 from shoal.kernels.selection import SelectionSettings, select, selection_data
 from shoal.models.candidates import try_side_by_side
 from shoal.pipelines.context import Context
-from shoal.pipelines.models import explain_models, list_models
+from shoal.pipelines.models import explain_models, list_models, meaning_of_models, pin_golden
 
 
 def test_side_by_side_or_one_after_the_other_is_the_same(spark: SparkSession) -> None:
@@ -51,8 +52,22 @@ def test_models_tell_what_serves_and_why(windows_nights: Context) -> None:
         assert chosen["loss"] == 0.0
 
 
+def test_components_are_told_in_features(windows_nights: Context) -> None:
+    tables = meaning_of_models(windows_nights)
+    assert len(tables) >= 2
+    for table in tables.values():
+        assert len(table)
+        assert set(table["feature"]) <= set(FEATURE_NAMES)
+    version = next(iter(tables)).partition(":")[0]
+    again = meaning_of_models(windows_nights, version=version)
+    assert list(again) == [name for name in tables if name.startswith(f"{version}:")]
+
+
 def test_what_is_not_there_is_named(windows_nights: Context) -> None:
     with pytest.raises(DataError, match=r"no model of 'hosts'.*did you mean 'host'"):
         list_models(windows_nights, "hosts")
     with pytest.raises(DataError, match="`model_candidates` has no row of host-1"):
         explain_models(windows_nights, version="host-1")
+    for ask in (meaning_of_models, pin_golden):
+        with pytest.raises(DataError, match="no model 'host-1' was promoted"):
+            ask(windows_nights, version="host-1")

@@ -8,13 +8,17 @@ from pyspark.sql import functions as F
 from shoal.contracts import MODEL_CANDIDATES, MODELS
 from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError, did_you_mean
+from shoal.kernels.meaning import loadings, traits
 from shoal.models.candidates import KMEANS, MIXTURE
 from shoal.models.registry import (
+    NightModels,
     StatusChange,
     golden_models,
+    load_models,
     next_sequence,
     read_changes,
     serving_models,
+    version_served,
     write_changes,
 )
 from shoal.pipelines.context import Context
@@ -43,6 +47,9 @@ _WHY = {
     "reason": "reason",
 }
 """Columns of ``model_candidates`` that a screen has room for, and their names there."""
+
+
+_LOADINGS_SHOWN = 4
 
 
 def list_models(context: Context, entity_type: str | None = None) -> dict[str, pd.DataFrame]:
@@ -78,7 +85,7 @@ def list_models(context: Context, entity_type: str | None = None) -> dict[str, p
     return {"Models": rows[list(_LISTED)].rename(columns=_LISTED)}
 
 
-def pin_golden(context: Context, version: str, reason: str) -> str:
+def pin_golden(context: Context, version: str, reason: str = "") -> str:
     """Freeze a version: scores of the nights after the last published one are held against it.
 
     Raises
@@ -101,6 +108,37 @@ def pin_golden(context: Context, version: str, reason: str) -> str:
     )
     write_changes(context.warehouse, [pinned], {version: reason}, actor="shoal models --pin")
     return f"{version} is the golden model of {kind} from the night after {pinned.effective_date}"
+
+
+def meaning_of_models(
+    context: Context, entity_type: str | None = None, version: str | None = None
+) -> dict[str, pd.DataFrame]:
+    """What the components of the models that serve last mean, or those of one version.
+
+    Raises
+    ------
+    DataError
+        If there is no model, or none of that version.
+    """
+    changes = _changes_of(context, entity_type)
+    found = list(serving_models(changes, date.max).values())
+    if version:
+        known = {c.model_version: c for c in changes if c.status == "promoted"}
+        if version not in known:
+            raise DataError(f"no model {version!r} was promoted{did_you_mean(version, known)}")
+        found = [version_served(known[version].entity_type, version)]
+    wanted = NightModels(frozenset(found), frozenset())
+    [models] = load_models(context.warehouse, {date.max: wanted}).values()
+    tables: dict[str, pd.DataFrame] = {}
+    for model in sorted(models.of_types(), key=lambda model: model.model_version):
+        name, geometry = model.model_version, model.geometry
+        tables[f"{name}: loadings of its principal components"] = pd.DataFrame(
+            [vars(item) for item in loadings(geometry, top=_LOADINGS_SHOWN)]
+        )
+        tables[f"{name}: where the components of its mixture lie, in sd and in the log's units"] = (
+            pd.DataFrame([vars(item) for item in traits(geometry, top=_LOADINGS_SHOWN)])
+        )
+    return tables
 
 
 def explain_models(
