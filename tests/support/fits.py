@@ -23,6 +23,8 @@ FIT_SETTINGS = FitSettings(
     explained_variance=0.95,
     max_pca_components=30,
     n_folds=5,
+    min_refined=10,
+    relevance=16.0,
 )
 
 

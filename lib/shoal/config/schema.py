@@ -199,6 +199,8 @@ class Slices(Section):
     label: str | None = "role"
     by_side: bool = True
     min_entities: int = Field(default=50, ge=10)
+    min_refined: int = Field(default=10, ge=2)
+    relevance: float = Field(default=16.0, ge=0)
     max_rows: int = Field(default=20_000, ge=100)
 
 

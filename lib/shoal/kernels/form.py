@@ -32,6 +32,8 @@ class FitSettings:
     n_components, covariance_type, n_clusters : ``None``: chosen among ``candidates`` and all types
     candidates : numbers of components, or of clusters, to choose from
     n_seeds, selection_rows, trim : of the selection
+    min_refined : entities that a slice needs for a mixture of its own
+    relevance : entities of all that stand beside a slice's own; see `shrink`
     """
 
     n_components: int | None
@@ -50,6 +52,8 @@ class FitSettings:
     explained_variance: float
     max_pca_components: int
     n_folds: int
+    min_refined: int
+    relevance: float
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from shoal.kernels.calibration import (
 from shoal.kernels.centroids import assign, fit_kmeans, refit_kmeans
 from shoal.kernels.form import FitSettings, Form, Selection, find_form
 from shoal.kernels.gaussians import Mixture
-from shoal.kernels.mixture import MixtureFit, fit_mixture, refit_mixture, warm_start
+from shoal.kernels.mixture import MixtureFit, fit_mixture, refit_mixture, shrink, warm_start
 from shoal.kernels.peer_model import PeerGeometry, References, WeekReferences
 from shoal.kernels.preparation import Preparation, fit_preparation
 from shoal.kernels.selection import ENTITIES_A_ROW, TryAll
@@ -74,6 +74,11 @@ class CrossFitScores:
         """Scores of some rows, by their mask ``(n_rows,)``."""
         return CrossFitScores(self.log_density[rows], self.centroid_distance[rows])
 
+    def put(self, rows: NDArray[np.bool_], scores: "CrossFitScores") -> None:
+        """Set the scores of some rows, by their mask ``(n_rows,)``."""
+        self.log_density[rows] = scores.log_density
+        self.centroid_distance[rows] = scores.centroid_distance
+
 
 @dataclass(frozen=True, eq=False)
 class Refinement:
@@ -83,12 +88,14 @@ class Refinement:
     ----------
     mixture : the slice's mixture; ``None`` keeps the global one
     scores : cross-fitted scores of the slice's rows under what will serve it
+    cross_fit : what they are by
     """
 
     mixture: Mixture | None
     scores: CrossFitScores
     status: str
     reason: str
+    cross_fit: CrossFit
 
 
 def fit_sample(
@@ -181,26 +188,28 @@ def refine_slice(
     geometry: PeerGeometry,
     cross_fit: CrossFit,
     settings: FitSettings,
-    min_entities: int,
 ) -> Refinement:
     """Warm-start EM on a slice's rows; keep it only if entities outside its fit gain by it.
+
+    What EM finds is drawn to the global mixture, the more so the fewer entities support it.
 
     The gain is paired: for each entity the mean difference of held-out log density, refined
     minus global; it must exceed one standard error over entities.
     """
     scores = cross_fit_scores(values, groups, cross_fit)
     n_entities = len(set(groups.tolist()))
-    if n_entities < min_entities:
-        reason = f"{n_entities} entities, {min_entities} needed for a slice's own mixture"
-        return Refinement(None, scores, "kept_global", reason)
-    refined = _cross_fit_refined(values, groups, cross_fit, settings)
+    if n_entities < settings.min_refined:
+        reason = f"{n_entities} entities, {settings.min_refined} needed for a slice's own mixture"
+        return Refinement(None, scores, "kept_global", reason, cross_fit)
+    own_fit = _refined_folds(values, groups, cross_fit, settings)
+    refined = cross_fit_scores(values, groups, own_fit)
     gain, error = _paired_gain(refined.log_density - scores.log_density, groups)
     if not gain > error:
         reason = f"held-out gain {gain:.3f} nats does not exceed its error {error:.3f}"
-        return Refinement(None, scores, "kept_global", reason)
-    mixture = _warm(values, geometry, settings)
+        return Refinement(None, scores, "kept_global", reason, cross_fit)
+    mixture = _adapted(values, groups, geometry, settings)
     reason = f"held-out gain {gain:.3f} nats, error {error:.3f}, {n_entities} entities"
-    return Refinement(mixture, refined, "refined", reason)
+    return Refinement(mixture, refined, "refined", reason, own_fit)
 
 
 def _fit_geometry(
@@ -255,34 +264,48 @@ def _fit_fold(
     return PeerGeometry(preparation, fit.mixture, centers)
 
 
-def _warm(values: Array, geometry: PeerGeometry, settings: FitSettings) -> Mixture:
-    """The geometry's mixture after EM on native rows ``(n_rows, n_features)``, one or more."""
-    return warm_start(
-        geometry.preparation.project_winsorized(values, settings.winsorize_sd),
+def _adapted(
+    values: Array, groups: Groups, geometry: PeerGeometry, settings: FitSettings
+) -> Mixture:
+    """The geometry's mixture after EM on a slice's native rows, one or more, and shrinkage."""
+    rows = geometry.preparation.project_winsorized(values, settings.winsorize_sd)
+    own = warm_start(
+        rows,
         geometry.mixture,
         max_iter=settings.max_iter,
         reg_covar=settings.reg_covar,
         tol=settings.tol,
     ).mixture
+    support = _mean_by_entity(own.responsibilities(rows), groups).sum(axis=0)
+    return shrink(own, geometry.mixture, support, relevance=settings.relevance)
 
 
-def _cross_fit_refined(
+def _refined_folds(
     values: Array, groups: Groups, cross_fit: CrossFit, settings: FitSettings
-) -> CrossFitScores:
-    """Scores of a slice's rows by mixtures refined on the slice without their entity."""
+) -> CrossFit:
+    """Geometries whose mixtures are refined on the slice without the entities of their fold."""
     row_folds = cross_fit.fold_of_rows(groups)
     refined = []
     for fold, geometry in enumerate(cross_fit.folds):
         kept = row_folds != fold
-        mixture = _warm(values[kept], geometry, settings) if kept.any() else geometry.mixture
-        refined.append(replace(geometry, mixture=mixture))
-    return cross_fit_scores(values, groups, replace(cross_fit, folds=tuple(refined)))
+        if kept.any():
+            mixture = _adapted(values[kept], groups[kept], geometry, settings)
+            geometry = replace(geometry, mixture=mixture)
+        refined.append(geometry)
+    return replace(cross_fit, folds=tuple(refined))
+
+
+def _mean_by_entity(values: Array, groups: Groups) -> Array:
+    """Mean of rows ``(n_rows, n_columns)`` over each entity's, ``(n_entities, n_columns)``."""
+    _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(counts), values.shape[1]))
+    np.add.at(sums, index, values)
+    return np.asarray(sums / counts[:, np.newaxis], dtype=np.float64)
 
 
 def _paired_gain(gains: Array, groups: Groups) -> tuple[float, float]:
     """Mean gain over entities and its standard error."""
-    _, index = np.unique(groups, return_inverse=True)
-    by_entity = np.bincount(index, weights=gains) / np.bincount(index)
+    by_entity = _mean_by_entity(gains[:, np.newaxis], groups)[:, 0]
     if len(by_entity) < 2:
         return 0.0, np.inf
     return float(by_entity.mean()), float(by_entity.std(ddof=1) / np.sqrt(len(by_entity)))

@@ -16,6 +16,7 @@ from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError
 from shoal.kernels.form import FitSettings
 from shoal.kernels.peer_fit import (
+    CrossFit,
     SampleFit,
     build_week_references,
     cross_fit_scores,
@@ -31,7 +32,7 @@ from shoal.kernels.standards import (
 from shoal.models.candidates import MIXTURE, candidate_rows, try_side_by_side
 from shoal.models.mllib import fit_kmeans_on_all, fit_mixture_on_all, prepared_vectors
 from shoal.models.peer_models import PARENT, geometry_columns, reference_columns
-from shoal.models.refine import adopt_parent, refine_slices, slice_facts
+from shoal.models.refine import adopt_parent, refine_slices, slice_cross_fits, slice_facts
 from shoal.models.vectors import feature_matrix
 from shoal.models.weeks import weekend_rows
 from shoal.spark.sampling import hash_sample
@@ -50,7 +51,7 @@ class FitRequest:
     ----------
     is_count : features that may be heavy-tailed, by name
     min_entities, min_rows : below these there is no model
-    slice_min_entities : below this a slice calibrates on its parent and is not refined
+    slice_min_entities : below this a slice calibrates on its parent
     """
 
     entity_type: str
@@ -125,8 +126,9 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
             max_rows=request.slice_max_rows,
         )
     small = [row["slice"] for row in slices if row["calibration"] == PARENT]
+    slice_fits = slice_cross_fits(slices, fitted.cross_fit)
     whole, standards = _global_row(
-        geometry, fitted, sample, values, groups, small, request.slice_min_entities
+        geometry, fitted, slice_fits, sample, values, groups, small, request.slice_min_entities
     )
     shared = {
         **geometry_columns(geometry),
@@ -202,6 +204,7 @@ def _fit_on_all(
 def _global_row(
     geometry: PeerGeometry,
     fitted: SampleFit,
+    slice_fits: Mapping[str, CrossFit],
     sample: pd.DataFrame,
     values: Array,
     groups: NDArray[np.str_],
@@ -211,6 +214,10 @@ def _global_row(
     """The row of the global model, and the standard of each slice that its references are in."""
     scores = cross_fit_scores(values, groups, fitted.cross_fit)
     slices = sample["slice"].to_numpy(dtype=str)
+    for name, slice_fit in slice_fits.items():
+        rows = slices == name
+        if rows.any():
+            scores.put(rows, cross_fit_scores(values[rows], groups[rows], slice_fit))
     standard, standards = standards_of(scores, groups, slices)
     alike = standardized(scores, slices, standards)
     is_behind = rows_behind_small_slices(slices, groups, small=small, min_entities=min_entities)

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
+from pyspark.sql import types as T
 
 from shoal.contracts import MODELS
 from shoal.errors import DataError
 from shoal.kernels.centroids import cluster_spread
 from shoal.kernels.form import FitSettings
+from shoal.kernels.gaussians import Mixture
 from shoal.kernels.peer_fit import (
     CrossFit,
     build_week_references,
@@ -53,6 +55,15 @@ SLICE_COLUMNS = [
     "row_count",
 ]
 
+_MIXTURE = ("weights", "means", "covariances")
+_REFINED = T.StructType(
+    [
+        *MODELS.subset(SLICE_COLUMNS).fields,
+        T.StructField("folds", T.ArrayType(MODELS.subset(_MIXTURE))),
+    ]
+)
+"""A slice's row of ``models``, and the mixtures of its folds where others calibrate it."""
+
 
 def refine_slices(
     rows: DataFrame,
@@ -68,7 +79,7 @@ def refine_slices(
     Parameters
     ----------
     rows : entity × day with ``slice``, ``entity_id``, ``event_date`` and ``features``
-    min_entities : below this a slice calibrates on its parent and is not refined
+    min_entities : below this a slice calibrates on its parent
     max_rows : about as many rows of a slice take part, whole entities by their hash
     """
 
@@ -79,8 +90,9 @@ def refine_slices(
 
     wanted = rows.select("slice", "entity_id", "event_date", "features")
     bounded = bound_groups(wanted, ["slice"], max_rows=max_rows)
-    refined = bounded.groupBy("slice").applyInPandas(refine, MODELS.subset(SLICE_COLUMNS))
-    return [row.asDict() for row in sorted(refined.collect(), key=lambda row: str(row["slice"]))]
+    refined = bounded.groupBy("slice").applyInPandas(refine, _REFINED)
+    rows_of_slices = sorted(refined.collect(), key=lambda row: str(row["slice"]))
+    return [row.asDict(recursive=True) for row in rows_of_slices]
 
 
 def refine_group(
@@ -102,13 +114,12 @@ def refine_group(
             geometry=geometry,
             cross_fit=cross_fit,
             settings=settings,
-            min_entities=min_entities,
         )
         mixture, status, reason = refinement.mixture, refinement.status, refinement.reason
-        scores = refinement.scores
+        scores, own_fit = refinement.scores, refinement.cross_fit
     except (DataError, np.linalg.LinAlgError, ValueError) as error:
         mixture, status, reason = None, "kept_global", f"refinement failed: {error}"
-        scores = cross_fit_scores(values, groups, cross_fit)
+        scores, own_fit = cross_fit_scores(values, groups, cross_fit), cross_fit
     serving = replace(geometry, mixture=mixture) if mixture is not None else geometry
     is_own = len(set(groups.tolist())) >= min_entities
     references = None
@@ -124,8 +135,39 @@ def refine_group(
         **reference_columns(references),
         "score_standard": Standard().to_list(),
         **slice_facts(serving, values, groups, group["event_date"].to_numpy()),
+        "folds": None if is_own or mixture is None else _stored_folds(own_fit),
     }
-    return pd.DataFrame([row])[SLICE_COLUMNS]
+    return pd.DataFrame([row])[_REFINED.fieldNames()]
+
+
+def slice_cross_fits(
+    slices: Sequence[Mapping[str, Any]], cross_fit: CrossFit
+) -> dict[str, CrossFit]:
+    """What cross-fits the slices that have a mixture of their own and the parent's calibration."""
+    return {
+        row["slice"]: replace(
+            cross_fit,
+            folds=tuple(
+                replace(geometry, mixture=_stored_mixture(stored))
+                for geometry, stored in zip(cross_fit.folds, row["folds"], strict=True)
+            ),
+        )
+        for row in slices
+        if row["folds"]
+    }
+
+
+def _stored_folds(cross_fit: CrossFit) -> list[dict[str, Any]]:
+    stored = []
+    for geometry in cross_fit.folds:
+        columns = geometry_columns(geometry)
+        stored.append({name: columns[name] for name in _MIXTURE})
+    return stored
+
+
+def _stored_mixture(stored: Mapping[str, Any]) -> Mixture:
+    arrays = {name: np.asarray(stored[name], dtype=np.float64) for name in _MIXTURE}
+    return Mixture(arrays["weights"], arrays["means"], arrays["covariances"])
 
 
 def adopt_parent(
@@ -138,11 +180,12 @@ def adopt_parent(
     behind = {name: whole[name] for name in ("reference_entities", "reference_days")}
 
     def adopt(row: Mapping[str, Any]) -> dict[str, Any]:
+        stored = {name: row[name] for name in SLICE_COLUMNS}
         if row["calibration"] != PARENT:
-            return dict(row)
+            return stored
         own = standards.get(row["slice"])
         standard = own.to_list() if own else whole["score_standard"]
-        return {**row, **behind, "score_standard": standard}
+        return {**stored, **behind, "score_standard": standard}
 
     return [adopt(row) for row in slices]
 

@@ -210,7 +210,8 @@ def _request(
     is_count = {
         name: FEATURE_BY_NAME[name].is_count if feature_set == BUILTIN else True for name in names
     }
-    given = {name: getattr(fit, name) for name in FitSettings.__dataclass_fields__}
+    known = settings.slices.model_dump() | fit.model_dump()
+    given = {name: known[name] for name in FitSettings.__dataclass_fields__}
     given = {name: None if value == "auto" else value for name, value in given.items()}
     kernel = FitSettings(**given | {"candidates": tuple(sorted(set(fit.candidates)))})
     return FitRequest(

@@ -15,7 +15,7 @@ from shoal.kernels.gaussians import (
     rescale,
     responsibility_entropy,
 )
-from shoal.kernels.mixture import fit_mixture, refit_mixture, warm_start, without_small
+from shoal.kernels.mixture import fit_mixture, refit_mixture, shrink, warm_start, without_small
 
 TYPES = ("full", "tied", "diag", "spherical")
 MEANS = np.array([[0.0, 0.0, 0.0], [8.0, 0.0, 0.0], [0.0, 9.0, -4.0]])
@@ -330,3 +330,49 @@ def test_small_components_are_left_out_and_the_heaviest_never():
     assert without_small(mixture, 0.95).n_components == 1
     tied = Mixture(np.array([0.97, 0.03]), MEANS[:2], np.eye(3), "tied")
     assert without_small(tied, 0.05).covariances.shape == (3, 3)
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+def test_a_shrunken_mixture_has_the_moments_of_both(kind):
+    rng = np.random.default_rng(11)
+    rows = rng.normal(size=(400, 3)) * (1.0, 2.0, 0.5)
+    parent = fit_mixture(rows, n_components=2, covariance_type=kind).mixture
+    own = fit_mixture(0.7 * rows + 1.0, n_components=2, covariance_type=kind).mixture
+    support = np.array([30.0, 10.0])
+    drawn = shrink(own, parent, support, relevance=10.0)
+    share = np.array([0.75, 0.5])
+    np.testing.assert_allclose(
+        drawn.means, share[:, None] * own.means + (1 - share[:, None]) * parent.means
+    )
+    assert drawn.weights.sum() == pytest.approx(1.0)
+    if kind != "tied":
+        # Draw from both Gaussians of a component by its share: the moments are the drawn one's.
+        first, second = (m.full_covariances()[0] for m in (own, parent))
+        apart = own.means[0] - parent.means[0]
+        both = 0.75 * first + 0.25 * second + 0.75 * 0.25 * np.outer(apart, apart)
+        found = drawn.full_covariances()[0]
+        np.testing.assert_allclose(np.trace(found), np.trace(both))
+        if kind == "full":
+            np.testing.assert_allclose(found, both)
+    np.linalg.cholesky(drawn.full_covariances())
+    for relevance, expected in ((0.0, own), (1e12, parent)):
+        at_end = shrink(own, parent, support, relevance=relevance)
+        np.testing.assert_allclose(at_end.means, expected.means, atol=1e-6)
+        np.testing.assert_allclose(at_end.covariances, expected.covariances, atol=1e-6)
+        np.testing.assert_allclose(at_end.weights, expected.weights, atol=1e-6)
+    unsupported = shrink(own, parent, np.zeros(2), relevance=0.0)
+    np.testing.assert_allclose(unsupported.means, parent.means)
+
+
+def test_few_entities_gain_by_shrinkage_where_rows_alone_mislead():
+    """Five hosts of 28 days that are alike: their own fit is sure of what it has not seen."""
+    rng = np.random.default_rng(12)
+    parent = fit_mixture(rng.normal(size=(2000, 5)), n_components=1).mixture
+    gains = []
+    for _ in range(20):
+        habits = rng.normal(0.0, 0.8, size=(10, 5))
+        days = np.repeat(habits, 28, axis=0) + 0.4 * rng.normal(size=(280, 5))
+        own = warm_start(days[:140], parent).mixture
+        drawn = shrink(own, parent, np.array([5.0]), relevance=16.0)
+        gains.append((drawn.log_density(days[140:]) - own.log_density(days[140:])).mean())
+    assert np.mean(gains) > 1.0

@@ -198,7 +198,6 @@ def test_a_slice_of_its_own_kind_is_refined_though_it_is_not_in_the_sample():
         geometry=fitted.geometry,
         cross_fit=fitted.cross_fit,
         settings=SETTINGS,
-        min_entities=50,
     )
     assert refinement.status == "refined"
     assert refinement.mixture is not None
@@ -212,13 +211,10 @@ def test_a_slice_like_all_others_keeps_the_global_mixture():
     values, groups = two_shoals(200, 2, seed=4)
     fitted = fit(values, groups)
     chosen = np.isin(groups, hosts(60))
-    arguments = {
-        "geometry": fitted.geometry,
-        "cross_fit": fitted.cross_fit,
-        "settings": SETTINGS,
-    }
-    kept = refine_slice(values[chosen], groups[chosen], min_entities=50, **arguments)
-    small = refine_slice(values[chosen], groups[chosen], min_entities=61, **arguments)
+    shared = {"geometry": fitted.geometry, "cross_fit": fitted.cross_fit}
+    own = values[chosen], groups[chosen]
+    kept = refine_slice(*own, settings=SETTINGS, **shared)
+    small = refine_slice(*own, settings=replace(SETTINGS, min_refined=61), **shared)
     assert (kept.mixture, small.mixture) == (None, None)
     assert "does not exceed" in kept.reason
     assert "61 needed" in small.reason
@@ -241,7 +237,6 @@ def test_refinement_stops_at_the_configured_tolerance(monkeypatch):
         geometry=fitted.geometry,
         cross_fit=fitted.cross_fit,
         settings=replace(SETTINGS, tol=0.5),
-        min_entities=10,
     )
     assert set(seen) == {0.5}
 

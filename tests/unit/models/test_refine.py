@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from tests.support.fits import FIT_SETTINGS
 
-from shoal.kernels.peer_fit import fit_sample
+from shoal.kernels.peer_fit import cross_fit_scores, fit_sample, refine_slice
 from shoal.kernels.peer_model import Standard
-from shoal.models.refine import SLICE_COLUMNS, adopt_parent, refine_group
+from shoal.models.refine import SLICE_COLUMNS, adopt_parent, refine_group, slice_cross_fits
 
 SETTINGS = replace(FIT_SETTINGS, n_components=2, n_clusters=2, n_init=1, max_iter=50, n_folds=3)
 N_ENTITIES, N_DAYS = 60, 3
@@ -46,7 +46,7 @@ def refine(rows, fitted, min_entities=50):
     refined = refine_group(
         rows, fitted.geometry, fitted.cross_fit, settings=SETTINGS, min_entities=min_entities
     )
-    assert list(refined.columns) == SLICE_COLUMNS
+    assert list(refined.columns) == [*SLICE_COLUMNS, "folds"]
     return refined.iloc[0].to_dict()
 
 
@@ -55,7 +55,8 @@ def test_a_slice_of_enough_entities_has_references_of_its_own(fitted):
     assert (row["calibration"], row["status"]) == ("own", "kept_global")
     assert len(row["reference_density"]) == len(row["reference_combined"]) == row["row_count"]
     assert (row["reference_entities"], row["reference_days"]) == (N_ENTITIES, N_DAYS)
-    assert adopt_parent([row], WHOLE, {"a": Standard(1.0, 2.0, 3.0, 4.0)}) == [row]
+    (adopted,) = adopt_parent([row], WHOLE, {"a": Standard(1.0, 2.0, 3.0, 4.0)})
+    assert adopted == {name: row[name] for name in SLICE_COLUMNS}
     assert row["score_standard"] == Standard().to_list()
 
 
@@ -70,6 +71,27 @@ def test_a_small_slice_stores_no_references_and_says_what_stands_behind_its_pare
     assert unseen["score_standard"] == WHOLE["score_standard"]
     assert (adopted["reference_entities"], adopted["reference_days"]) == (999, 9)
     assert adopted["row_count"] == N_ENTITIES * N_DAYS
+
+
+def test_a_small_slice_of_its_own_kind_brings_what_calibrates_it(fitted):
+    own = group()[: 15 * N_DAYS].assign(slice="role=dc")
+    own["features"] = [3.0 + 0.2 * row for row in own["features"]]
+    row = refine(own, fitted)
+    assert (row["calibration"], row["status"]) == ("parent", "refined")
+    ((name, slice_fit),) = slice_cross_fits([row], fitted.cross_fit).items()
+    assert name == "role=dc"
+    values = np.stack(own["features"])
+    groups = own["entity_id"].to_numpy(dtype=str)
+    before = cross_fit_scores(values, groups, fitted.cross_fit)
+    after = cross_fit_scores(values, groups, slice_fit)
+    again = refine_slice(
+        values, groups, geometry=fitted.geometry, cross_fit=fitted.cross_fit, settings=SETTINGS
+    )
+    np.testing.assert_allclose(after.log_density, again.scores.log_density)
+    assert (after.log_density - before.log_density).mean() > 0.5
+    # Nothing of it where it needs none: its own references, or the parent's mixture.
+    assert slice_cross_fits([refine(own, fitted, min_entities=10)], fitted.cross_fit) == {}
+    assert slice_cross_fits([refine(group(), fitted, min_entities=61)], fitted.cross_fit) == {}
 
 
 def test_row_order_does_not_matter(fitted):
