@@ -1,13 +1,16 @@
 """Entities that stray together on a night: one line for a break-in, none for a role."""
 
+import math
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from shoal.models.groups import groups_of
-from shoal.models.listing import choose_lines
+from shoal.kernels.groups import Group
+from shoal.models.groups import NightGroup, groups_of
+from shoal.models.listing import EarlierLine, choose_lines
 from shoal.models.scoring import add_past
 from shoal.models.thresholds import ListPolicy
 from shoal.spark.days import Windows
@@ -18,6 +21,10 @@ HOSTS = [f"host-{number:02d}" for number in range(60)]
 CONTROLLERS = ["dc-1", "dc-2", "dc-3"]
 TAKEN = HOSTS[3:60:10]
 """Six hosts of two roles."""
+SCORES = (
+    "event_date date, entity_type string, entity_id string, slice string, p_value double, "
+    "anomaly_score double, self_p_value double, golden_score double, golden_shift double"
+)
 POLICY = ListPolicy(capacity=20, max_p_value=0.05)
 
 
@@ -53,11 +60,7 @@ def test_six_hosts_are_one_line_and_a_role_is_none(spark: SparkSession, first_sh
         activity("ntds.exe", first_shown),
         "event_date date, entity_type string, entity_id string, dimension string, value string",
     )
-    scored = spark.createDataFrame(
-        scores(),
-        "event_date date, entity_type string, entity_id string, slice string, p_value double, "
-        "anomaly_score double, self_p_value double, golden_score double, golden_shift double",
-    )
+    scored = spark.createDataFrame(scores(), SCORES)
     groups = groups_of(frame, scored, Windows.of([NIGHT], PAST, 14))
     assert [group.group.members for group in groups] == [tuple(TAKEN)]
 
@@ -69,3 +72,23 @@ def test_six_hosts_are_one_line_and_a_role_is_none(spark: SparkSession, first_sh
     assert len({line["case_id"] for line in told}) == 1
     assert [pair["value"] for pair in told[0]["shared"]] == ["implant.exe", "implant.exe>tcp/8088"]
     assert {line["entity_id"] for line in lines if line["lane"] == "stray"} == set(CONTROLLERS)
+
+
+def test_a_group_that_was_told_needs_less_to_be_told_again(spark: SparkSession) -> None:
+    """A weak group by itself is none; its members are told alone where they are strange."""
+    names = tuple(TAKEN[:3])
+    weak = NightGroup(NIGHT, "host", Group(names, (("program", "implant.exe"),), math.log(0.03)))
+    rows = [
+        (NIGHT, "host", name, "role=web", 10**-score, score, None, None, None)
+        for name, score in zip(names, (2.0, 0.4, 0.4), strict=True)
+    ]
+    scored = spark.createDataFrame(rows, SCORES)
+    with_past = add_past(scored, scored.where("false"), past_days=28, max_p_value=0.05)
+
+    def lines(earlier: Mapping[tuple[str, str], EarlierLine]) -> list[tuple[str, str, str]]:
+        found = choose_lines(with_past, POLICY, earlier, {NIGHT: 60}, [weak])
+        return [(line["entity_id"], line["lane"], line["change"]) for line in found]
+
+    assert lines({}) == [(names[0], "stray", "new")]
+    known = {("host", name): EarlierLine(1, 2.0, "case") for name in names[:2]}
+    assert lines(known) == [(name, "microcluster", "unchanged") for name in names]

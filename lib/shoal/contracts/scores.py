@@ -22,8 +22,7 @@ SEVERITIES = ((4.0, "critical"), (3.0, "high"), (2.0, "medium"), (0.0, "low"))
 """Smallest anomaly_score of each severity: 3 is one in a thousand peer nights."""
 
 STRAY, MICROCLUSTER, STANDING, MOVED = "stray", "microcluster", "standing", "moved"
-LANES = (MICROCLUSTER, STRAY, STANDING, MOVED)
-"""The lanes of the list, in the order that they are told in."""
+"""The lanes of the list."""
 
 BESIDE_LANES = (STANDING, MOVED)
 """Lanes that take no room of the others': they tell of more than one night."""

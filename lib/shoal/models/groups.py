@@ -19,11 +19,14 @@ YOUNG_DAYS = 7
 LARGEST_SHARE = 0.05
 """What a larger share of all entities shows is a roll-out, not a group."""
 LARGEST_AT_LEAST = 10
-MAX_P_VALUE = 0.01
-"""Chance, a night and entity type, of a group where there is none.
+MAX_P_VALUE = 0.05
+"""Chance, a night and entity type, of a group where there is none."""
+MAX_NEW_P_VALUE = 0.01
+"""The same of one that the last list did not tell.
 
 At 0.05 a clean fleet of 1,500 told four in two weeks (measured): who shows what is new is stranger
-than others to begin with, more so than the members' own p-values say.
+than others to begin with, more so than the members' own p-values say. What strayed together last
+night need not be as strange to do so still.
 """
 _VALUE = ["event_date", "entity_type", "dimension", "value"]
 

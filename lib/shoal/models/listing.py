@@ -16,8 +16,8 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
-from shoal.contracts.scores import LANES, MICROCLUSTER, MOVED, STANDING, STRAY
-from shoal.models.groups import NightGroup
+from shoal.contracts.scores import MICROCLUSTER, MOVED, STANDING, STRAY
+from shoal.models.groups import MAX_NEW_P_VALUE, NightGroup
 from shoal.models.scoring import MOVED_WITHIN, SCORE_DECIMALS, is_moved
 from shoal.models.thresholds import ListPolicy
 
@@ -82,27 +82,32 @@ def choose_lines(
 
 
 def _candidates(scores: DataFrame, policy: ListPolicy, groups: Sequence[NightGroup]) -> DataFrame:
-    """Members of groups, and of the others as many a night and lane as a list may hold."""
+    """Members of groups, and of the others as many a night and lane as a list may hold.
+
+    ``lane`` is that of an entity by itself, null for members that are not strange alone.
+    """
     key = ["event_date", *_ENTITY]
+    keys = [member for group in groups for member in group.members]
     members = scores.sparkSession.createDataFrame(
-        [member for group in groups for member in group.members],
-        "event_date date, entity_type string, entity_id string",
+        keys, "event_date date, entity_type string, entity_id string"
     )
+    # Members may be told as a group, and leave their places to others.
+    most = policy.capacity + max(Counter(day for day, _, _ in keys).values(), default=0)
     is_member = F.col("is_member").isNotNull()
     has_moved = is_moved() & (F.col("moved_nights") >= policy.moved_nights)
-    lane = F.when(is_member, F.lit(MICROCLUSTER)).when(F.col("is_strange"), _lane())
+    lane = F.when(F.col("is_strange"), _lane()).when(has_moved, F.lit(MOVED))
     # Who has moved is told even where stranger ones leave it no room among the strays.
     is_crowded_out = (F.col("lane") == STRAY) & (_place() > policy.capacity)
     return (
         scores.join(F.broadcast(members.withColumn("is_member", F.lit(True))), key, how="left")
         .withColumn("is_strange", policy.is_strange())
-        .where(is_member | F.col("is_strange") | has_moved)
-        .withColumn("lane", lane.otherwise(F.lit(MOVED)))
+        .withColumn("lane", lane)
+        .where(is_member | F.col("lane").isNotNull())
         .withColumn("is_moved", has_moved & is_crowded_out)
         .withColumn("lane", F.when(F.col("is_moved"), F.lit(MOVED)).otherwise(F.col("lane")))
         .withColumn("place", _place())
-        .where(is_member | (F.col("place") <= policy.capacity))
-        .orderBy("event_date", F.array_position(_told_in_turn(), F.col("lane")), "place")
+        .where(is_member | (F.col("place") <= most))
+        .orderBy("event_date", "lane", "place")
         .drop("place", "is_member", "is_strange", "is_moved")
         .drop("past_nights", "as_strange_nights", "strange_nights", "moved_nights", "last_score")
     )
@@ -124,47 +129,59 @@ def _lines(
     policy: ListPolicy,
     scored: int,
 ) -> list[dict[str, Any]]:
-    """Lines of one night; ``rows`` hold lane after lane, each by score."""
-    told = list(groups)[: policy.capacity]
+    """Lines of one night; ``rows`` hold those of each lane by score."""
+    cases = [(group, _case_of(group, earlier)) for group in groups]
+    told = [
+        (group, case)
+        for group, case in cases
+        if case or group.group.log_p <= math.log(MAX_NEW_P_VALUE)
+    ][: policy.capacity]
     lines = []
-    for rank, group in enumerate(told, start=1):
-        lines += _group_lines(rows, group, rank, earlier, policy, scored)
-    alone = [row for row in rows.values() if row["lane"] != MICROCLUSTER]
-    strays = [row for row in alone if row["lane"] == STRAY][: policy.capacity - len(told)]
-    others = [row for row in alone if row["lane"] != STRAY]
-    for rank, row in enumerate([*strays, *others], start=len(told) + 1):
-        lines.append(_line(row, rank, earlier, policy, scored))
+    for rank, (group, case) in enumerate(told, start=1):
+        lines += _group_lines(rows, group, case, rank, earlier, policy, scored)
+    together = {night_entity(line) for line in lines}
+    alone = [row for row in rows.values() if night_entity(row) not in together]
+    rank = len(told)
+    for lane in (STRAY, STANDING, MOVED):
+        room = policy.capacity - (len(told) if lane == STRAY else 0)
+        for row in [row for row in alone if row["lane"] == lane][:room]:
+            rank += 1
+            lines.append(_line(row, rank, earlier, policy, scored))
     return lines
 
 
-def _group_lines(
-    rows: Mapping[Entity, dict[str, Any]],
-    group: NightGroup,
-    rank: int,
-    earlier: Mapping[Entity, EarlierLine],
-    policy: ListPolicy,
-    scored: int,
-) -> list[dict[str, Any]]:
-    """Rows of a group's one line; it goes on a case that half of its members had together."""
-    members = [rows[kind, name] for _, kind, name in group.members]
+def _case_of(group: NightGroup, earlier: Mapping[Entity, EarlierLine]) -> str | None:
+    """The case that half of a group's members had together on the last list."""
     cases = Counter(
         earlier[group.entity_type, name].case_id
         for name in group.group.members
         if (group.entity_type, name) in earlier
     )
-    case, count = cases.most_common(1)[0] if cases else ("", 0)
-    goes_on = count >= max(2, len(members) / 2)
-    if not goes_on:
-        case = case_id((group.entity_type, "\0".join(group.group.members)), group.event_date)
+    case, count = cases.most_common(1)[0] if cases else (None, 0)
+    return case if count >= max(2, len(group.group.members) / 2) else None
+
+
+def _group_lines(
+    rows: Mapping[Entity, dict[str, Any]],
+    group: NightGroup,
+    known: str | None,
+    rank: int,
+    earlier: Mapping[Entity, EarlierLine],
+    policy: ListPolicy,
+    scored: int,
+) -> list[dict[str, Any]]:
+    """Rows of a group's one line, which goes on a case that is ``known``."""
+    members = [{**rows[kind, name], "lane": MICROCLUSTER} for _, kind, name in group.members]
+    of_all = (group.entity_type, "\0".join(group.group.members))
     p_value = math.exp(group.group.log_p)
     of_group = {
-        "change": "unchanged" if goes_on else "new",
+        "change": "unchanged" if known else "new",
         "expected_by_chance": p_value,
-        "case_id": case,
+        "case_id": known or case_id(of_all, group.event_date),
         "shared": [{"dimension": d, "value": v} for d, v in group.group.shared[:MOST_SHARED]],
         "group_p_value": p_value,
     }
-    before = earlier if goes_on else {}
+    before = earlier if known else {}
     return [_line(row, rank, before, policy, scored) | of_group for row in members]
 
 
@@ -176,10 +193,6 @@ def earlier_lines(lines: Iterable[Mapping[str, Any]]) -> dict[Entity, EarlierLin
         )
         for line in lines
     }
-
-
-def _told_in_turn() -> Column:
-    return F.array(*(F.lit(lane) for lane in LANES))
 
 
 def _lane() -> Column:
