@@ -135,6 +135,24 @@ def test_who_moves_against_the_frozen_model_alone_is_told_after_three_nights(
     assert lines_of(add_golden_shift(bare.drop("golden_shift"))) == []
 
 
+def test_who_has_moved_and_finds_no_room_among_the_strays_is_told_all_the_same(
+    spark: SparkSession,
+) -> None:
+    tonight = {f"stray{number}": 3.0 for number in range(4)} | {"taught": 1.5}
+    nights = scores_of(spark, {})
+    for back in range(4):
+        golden = dict.fromkeys(tonight, 2.2) | {"taught": 4.0}
+        nights = nights.unionAll(scores_of(spark, tonight, back=back, golden=golden))
+    shifted = add_golden_shift(nights.drop("golden_shift"))
+    is_tonight = F.col("event_date") == NIGHT
+    with_past = add_past(
+        shifted.where(is_tonight), shifted.where(~is_tonight), past_days=28, max_p_value=0.001
+    )
+    lines = choose_lines(with_past, POLICY, {}, {NIGHT: 5})
+    assert lanes(lines) == [*((f"stray{n}", "stray") for n in range(3)), ("taught", "moved")]
+    assert [line["rank"] for line in lines] == [1, 2, 3, 4]
+
+
 def test_what_the_last_list_knew_goes_on(spark: SparkSession) -> None:
     earlier = {
         ("host", "a"): EarlierLine(3, 2.0, "case-a"),

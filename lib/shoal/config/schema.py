@@ -276,7 +276,7 @@ class Outliers(Section):
     """The night's list."""
 
     capacity: int = Field(default=20, ge=1)
-    moved_nights: int = Field(default=3, ge=1)
+    moved_nights: int = Field(default=3, ge=1, le=7)
     max_p_value: float = Field(default=0.05, gt=0, le=1)
     threshold: Threshold = CapacityThreshold()
     slice_thresholds: dict[str, Threshold] = Field(default_factory=dict)

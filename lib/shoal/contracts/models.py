@@ -85,8 +85,8 @@ MODELS = Table(
         Column(
             "distance_mean",
             VECTOR,
-            "mean distance of the reference rows nearest to each centre; where those are too few, "
-            "of all rows",
+            "mean distance of the reference rows nearest to each centre, of all rows where those "
+            "are too few; where calibration is parent, the rows of slice *",
         ),
         Column("distance_sd", VECTOR, "standard deviation of the same"),
         Column("distance_p95", VECTOR, "95th percentile of the same"),

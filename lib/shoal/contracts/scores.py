@@ -155,7 +155,8 @@ OUTLIERS = Table(
         Column(
             "expected_by_chance",
             DOUBLE,
-            "entities that chance alone puts at or above here; null in lane moved",
+            "entities that chance alone puts at or above here; null in lane moved and by rules "
+            "that are not of p-values",
         ),
         Column(
             "case_id",

@@ -179,8 +179,8 @@ def shrink(own: Mixture, parent: Mixture, support: ArrayLike, *, relevance: floa
 
     MAP adaptation (Reynolds, Quatieri & Dunn 2000, Digital Signal Processing 10, equations 11 to
     14): a component that ``n`` entities of the slice support speaks for itself by n / (n +
-    ``relevance``); between two Gaussians lies the one that has the moments of their mixture. By
-    entities and not by rows, for those of one entity repeat.
+    ``relevance``), and all together for the weights; between two Gaussians lies the one that has
+    the moments of their mixture. By entities and not by rows, for those of one entity repeat.
 
     Parameters
     ----------
@@ -190,15 +190,18 @@ def shrink(own: Mixture, parent: Mixture, support: ArrayLike, *, relevance: floa
     """
     entities = np.asarray(support, dtype=np.float64)
     share = entities / np.maximum(entities + relevance, np.finfo(np.float64).tiny)
-    weights = share * own.weights + (1.0 - share) * parent.weights
-    weights = weights / weights.sum()
+    # That a component is not supported says nothing of where it lies, but that it is rare here.
+    n_entities = entities.sum()
+    of_all = n_entities / max(n_entities + relevance, np.finfo(np.float64).tiny)
+    weights = of_all * own.weights + (1.0 - of_all) * parent.weights
     kept, apart = share[:, np.newaxis], own.means - parent.means
     between = (share * (1.0 - share))[:, np.newaxis]
     kind = own.covariance_type
     if kind == "tied":
-        of_all = float(weights @ share)
+        mean_share = float(weights @ share)
         between_all = (apart * (weights[:, np.newaxis] * between)).T @ apart
-        covariances = of_all * own.covariances + (1.0 - of_all) * parent.covariances + between_all
+        covariances = mean_share * own.covariances + (1.0 - mean_share) * parent.covariances
+        covariances = covariances + between_all
     elif kind == "full":
         outer = apart[:, :, np.newaxis] * apart[:, np.newaxis, :]
         wide, of_between = kept[:, :, np.newaxis], between[:, :, np.newaxis]

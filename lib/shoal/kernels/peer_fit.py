@@ -74,6 +74,10 @@ class CrossFitScores:
         """Scores of some rows, by their mask ``(n_rows,)``."""
         return CrossFitScores(self.log_density[rows], self.centroid_distance[rows])
 
+    def copy(self) -> "CrossFitScores":
+        """The same scores, to be changed."""
+        return CrossFitScores(self.log_density.copy(), self.centroid_distance.copy())
+
     def put(self, rows: NDArray[np.bool_], scores: "CrossFitScores") -> None:
         """Set the scores of some rows, by their mask ``(n_rows,)``."""
         self.log_density[rows] = scores.log_density

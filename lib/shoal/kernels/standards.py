@@ -26,7 +26,7 @@ SMALLEST_SPREAD = 1e-3
 
 
 def standards_of(
-    scores: CrossFitScores, groups: Groups, slices: Groups
+    scores: CrossFitScores, groups: Groups, slices: Groups, of_all: CrossFitScores
 ) -> tuple[Standard, dict[str, Standard]]:
     """Location and scale of all scores, and of each slice's, drawn to the former.
 
@@ -37,12 +37,13 @@ def standards_of(
     Parameters
     ----------
     groups, slices : ``(n_rows,)`` entity and slice of each row
+    of_all : scores of the same rows by the model that all share
 
     Returns
     -------
     The standard of all rows, for slices that the fit has not seen, and one for each slice.
     """
-    whole = _standard(scores)
+    whole = _standard(of_all)
     found = {}
     for name in np.unique(slices).tolist():
         rows = slices == name

@@ -212,13 +212,14 @@ def _global_row(
     min_entities: int,
 ) -> tuple[dict[str, Any], dict[str, Standard]]:
     """The row of the global model, and the standard of each slice that its references are in."""
-    scores = cross_fit_scores(values, groups, fitted.cross_fit)
+    of_all = cross_fit_scores(values, groups, fitted.cross_fit)
+    scores = of_all.copy()
     slices = sample["slice"].to_numpy(dtype=str)
     for name, slice_fit in slice_fits.items():
         rows = slices == name
         if rows.any():
             scores.put(rows, cross_fit_scores(values[rows], groups[rows], slice_fit))
-    standard, standards = standards_of(scores, groups, slices)
+    standard, standards = standards_of(scores, groups, slices, of_all)
     alike = standardized(scores, slices, standards)
     is_behind = rows_behind_small_slices(slices, groups, small=small, min_entities=min_entities)
     is_weekend = weekend_rows(sample["event_date"])

@@ -84,7 +84,8 @@ def choose_lines(
 def _candidates(scores: DataFrame, policy: ListPolicy, groups: Sequence[NightGroup]) -> DataFrame:
     """Members of groups, and of the others as many a night and lane as a list may hold.
 
-    ``lane`` is that of an entity by itself, null for members that are not strange alone.
+    ``lane`` is that of an entity by itself, null for one that is not strange alone: a member, or
+    one that has moved.
     """
     key = ["event_date", *_ENTITY]
     keys = [member for group in groups for member in group.members]
@@ -94,31 +95,27 @@ def _candidates(scores: DataFrame, policy: ListPolicy, groups: Sequence[NightGro
     # Members may be told as a group, and leave their places to others.
     most = policy.capacity + max(Counter(day for day, _, _ in keys).values(), default=0)
     is_member = F.col("is_member").isNotNull()
-    has_moved = is_moved() & (F.col("moved_nights") >= policy.moved_nights)
-    lane = F.when(F.col("is_strange"), _lane()).when(has_moved, F.lit(MOVED))
-    # Who has moved is told even where stranger ones leave it no room among the strays.
-    is_crowded_out = (F.col("lane") == STRAY) & (_place() > policy.capacity)
+    is_among = (F.col("lane").isNotNull() & (_place("lane", "anomaly_score") <= most)) | (
+        F.col("has_moved") & (_place("has_moved", "golden_score") <= most)
+    )
     return (
         scores.join(F.broadcast(members.withColumn("is_member", F.lit(True))), key, how="left")
         .withColumn("is_strange", policy.is_strange())
-        .withColumn("lane", lane)
-        .where(is_member | F.col("lane").isNotNull())
-        .withColumn("is_moved", has_moved & is_crowded_out)
-        .withColumn("lane", F.when(F.col("is_moved"), F.lit(MOVED)).otherwise(F.col("lane")))
-        .withColumn("place", _place())
-        .where(is_member | (F.col("place") <= most))
-        .orderBy("event_date", "lane", "place")
-        .drop("place", "is_member", "is_strange", "is_moved")
+        .withColumn("lane", F.when(F.col("is_strange"), _lane()))
+        .withColumn("has_moved", is_moved() & (F.col("moved_nights") >= policy.moved_nights))
+        .withColumn("is_among", is_member | is_among)
+        .where("is_among")
+        .orderBy("event_date", F.round("anomaly_score", SCORE_DECIMALS).desc(), *_ENTITY)
+        .drop("is_member", "is_strange", "is_among")
         .drop("past_nights", "as_strange_nights", "strange_nights", "moved_nights", "last_score")
     )
 
 
-def _place() -> Column:
-    """Place in a night's lane: of those that have moved, by the frozen model's score."""
-    score = F.when(F.col("lane") == MOVED, F.col("golden_score")).otherwise(F.col("anomaly_score"))
+def _place(within: str, score: str) -> Column:
+    """Place by a score among a night's rows that are alike in a column."""
     strangest = F.round(score, SCORE_DECIMALS).desc()
     return F.row_number().over(
-        Window.partitionBy("event_date", "lane").orderBy(strangest, *_ENTITY)
+        Window.partitionBy("event_date", within).orderBy(strangest, *_ENTITY)
     )
 
 
@@ -129,7 +126,7 @@ def _lines(
     policy: ListPolicy,
     scored: int,
 ) -> list[dict[str, Any]]:
-    """Lines of one night; ``rows`` hold those of each lane by score."""
+    """Lines of one night; ``rows`` by score."""
     cases = [(group, _case_of(group, earlier)) for group in groups]
     told = [
         (group, case)
@@ -141,13 +138,18 @@ def _lines(
         lines += _group_lines(rows, group, case, rank, earlier, policy, scored)
     together = {night_entity(line) for line in lines}
     alone = [row for row in rows.values() if night_entity(row) not in together]
-    rank = len(told)
-    for lane in (STRAY, STANDING, MOVED):
-        room = policy.capacity - (len(told) if lane == STRAY else 0)
-        for row in [row for row in alone if row["lane"] == lane][:room]:
-            rank += 1
-            lines.append(_line(row, rank, earlier, policy, scored))
-    return lines
+    strays = [row for row in alone if row["lane"] == STRAY][: policy.capacity - len(told)]
+    standing = [row for row in alone if row["lane"] == STANDING][: policy.capacity]
+    # Who has moved is told even where stranger ones leave it no room in those lanes.
+    listed = {night_entity(row) for row in [*strays, *standing]}
+    moved = [
+        {**row, "lane": MOVED}
+        for row in sorted(alone, key=lambda row: -round(row["golden_score"] or 0.0, SCORE_DECIMALS))
+        if row["has_moved"] and night_entity(row) not in listed
+    ][: policy.capacity]
+    for rank, row in enumerate([*strays, *standing, *moved], start=len(told) + 1):
+        lines.append(_line(row, rank, earlier, policy, scored))
+    return [{name: line[name] for name in line if name != "has_moved"} for line in lines]
 
 
 def _case_of(group: NightGroup, earlier: Mapping[Entity, EarlierLine]) -> str | None:
@@ -218,7 +220,12 @@ def _line(
 ) -> dict[str, Any]:
     entity = (row["entity_type"], row["entity_id"])
     before = earlier.get(entity)
-    is_raised = before is not None and row["anomaly_score"] >= before.anomaly_score + RAISED_BY
+    is_raised = (
+        before is not None
+        and row["lane"] != MOVED
+        and row["anomaly_score"] >= before.anomaly_score + RAISED_BY
+    )
+    by_chance = row["lane"] != MOVED and policy.is_by_p_value(row["slice"])
     return {
         **row,
         "rank": rank,
@@ -227,7 +234,7 @@ def _line(
         else policy.told(row["slice"]),
         "days_in_row": before.days_in_row + 1 if before else 1,
         "change": "new" if before is None else "raised" if is_raised else "unchanged",
-        "expected_by_chance": None if row["lane"] == MOVED else scored * row["p_value"],
+        "expected_by_chance": scored * row["p_value"] if by_chance else None,
         "case_id": before.case_id if before else case_id(entity, row["event_date"]),
     }
 

@@ -43,7 +43,8 @@ class PeerModel:
     ----------
     own_references : ``None`` for a slice that is calibrated on its parent
     standard : what its scores are measured by before they are compared with the references
-    spread : how far from its centre the reference of each cluster lies
+    spread : how far from its centre the reference of each cluster lies; ``None`` of a model that
+        was fitted before that was stored
     parent : the global model of its type, where `PeerModels.of` has found it
     """
 
@@ -55,7 +56,7 @@ class PeerModel:
     geometry: PeerGeometry
     own_references: WeekReferences | None
     standard: Standard
-    spread: ClusterSpread
+    spread: ClusterSpread | None
     calibration: str
     reference_entities: int
     reference_days: int
@@ -137,7 +138,7 @@ def peer_model(row: Mapping[str, Any]) -> PeerModel:
         geometry=PeerGeometry.from_arrays(stored, row["feature_names"]),
         own_references=_own_references(row) if row["calibration"] != PARENT else None,
         standard=Standard(*row["score_standard"]),
-        spread=ClusterSpread(*(_array(row[name]) for name in SPREAD_COLUMNS)),
+        spread=_spread(row),
         calibration=row["calibration"],
         reference_entities=int(row["reference_entities"]),
         reference_days=int(row["reference_days"]),
@@ -155,6 +156,12 @@ def _own_references(row: Mapping[str, Any]) -> WeekReferences:
         return WeekReferences(weekday, weekday)
     weekend = References(*(fit_tail(_array(row[name])) for name in WEEKEND_COLUMNS))
     return WeekReferences(weekday, weekend)
+
+
+def _spread(row: Mapping[str, Any]) -> ClusterSpread | None:
+    if any(row[name] is None for name in SPREAD_COLUMNS):
+        return None
+    return ClusterSpread(*(_array(row[name]) for name in SPREAD_COLUMNS))
 
 
 def _array(values: Sequence[Any]) -> Array:

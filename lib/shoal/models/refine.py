@@ -25,6 +25,7 @@ from shoal.kernels.peer_model import PeerGeometry, Standard
 from shoal.models.peer_models import (
     PARENT,
     REFERENCE_COLUMNS,
+    SPREAD_COLUMNS,
     geometry_columns,
     reference_columns,
 )
@@ -176,8 +177,9 @@ def adopt_parent(
     standards: Mapping[str, Standard],
 ) -> list[dict[str, Any]]:
     """Slices calibrated on the global references are measured as those were, each by its own
-    standard, and say how much stands behind them."""
-    behind = {name: whole[name] for name in ("reference_entities", "reference_days")}
+    standard, and say how much stands behind them; so are the spreads of their clusters."""
+    names = ("reference_entities", "reference_days", *SPREAD_COLUMNS)
+    behind = {name: whole[name] for name in names}
 
     def adopt(row: Mapping[str, Any]) -> dict[str, Any]:
         stored = {name: row[name] for name in SLICE_COLUMNS}
@@ -193,7 +195,7 @@ def adopt_parent(
 def slice_facts(
     geometry: PeerGeometry, values: Array, groups: NDArray[np.str_], days: NDArray[Any]
 ) -> dict[str, Any]:
-    """Facts about the reference rows of a slice, for analysts who query ``models``."""
+    """Facts about the reference rows of a slice."""
     measures = geometry.measure(values)
     clusters, distance = measures.centroid_ids, measures.centroid_distance
     spread = cluster_spread(clusters, distance, len(geometry.centers))

@@ -105,8 +105,9 @@ def golden_models(
 ) -> dict[str, ServingModel]:
     """Entity type → the frozen model that a night's scores are held against besides its own.
 
-    The one that somebody has pinned last; else the first in force that was fitted on so many
-    nights. What serves learns from its past, and may be taught step by step; this one may not.
+    The one that somebody has pinned last; else the first in force whose reference window held so
+    many nights, of several fits of a day the last. What serves learns from its past, and may be
+    taught step by step; this one may not.
     """
     # What is promoted on the very night is known only once it has been fitted.
     standing = _standing(changes, night - timedelta(days=1))
@@ -117,14 +118,18 @@ def golden_models(
         for change in standing
         if change.status == "promoted"
     }
-    found: dict[str, ServingModel] = {}
+    first: dict[str, ServingModel] = {}
+    pinned: dict[str, ServingModel] = {}
     for change in standing:
-        is_full = (change.training_nights or 0) >= min_nights
-        if change.status == "golden" and change.model_version in promoted:
-            found[change.entity_type] = promoted[change.model_version]
-        elif change.status == "promoted" and is_full:
-            found.setdefault(change.entity_type, promoted[change.model_version])
-    return found
+        kind, model = change.entity_type, promoted.get(change.model_version)
+        if model is None:
+            continue
+        if change.status == "golden":
+            pinned[kind] = model
+        elif (change.training_nights or 0) >= min_nights:
+            before = first.get(kind, model)
+            first[kind] = model if before.effective_date == model.effective_date else before
+    return first | pinned
 
 
 def newest_attempts(

@@ -16,6 +16,7 @@ from pyspark.sql.window import Window
 from shoal.contracts import ENTITY_SCORES, UNSCORED
 from shoal.contracts.scores import SEVERITIES
 from shoal.errors import DataError
+from shoal.kernels.centroids import ClusterSpread
 from shoal.kernels.peer_model import Measures
 from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.vectors import feature_matrix
@@ -30,6 +31,8 @@ MOVED_SCORE, MOVED_P = 2.0, 0.01
 """Far for the frozen model, and not for the one that serves: one in a hundred."""
 MOVED_SHIFT = 1.0
 """Rise of ``golden_score`` above that of peers: ten times rarer."""
+MIN_SHIFTED = 5
+"""Peers of a slice below which the median of all stands for theirs."""
 _LOOKED_BACK_ON = ("p_value", "anomaly_score", "golden_score", "golden_shift")
 SCORE_DECIMALS = 6
 """Digits of a score in which two runs agree."""
@@ -134,16 +137,23 @@ def score_columns(
         "residual_distance": measures.residual_distance,
         "centroid_id": measures.centroid_ids,
         "centroid_distance": measures.centroid_distance,
-        "centroid_distance_z": model.spread.z(measures.centroid_ids, measures.centroid_distance),
-        "centroid_distance_p95_ratio": model.spread.p95_ratio(
-            measures.centroid_ids, measures.centroid_distance
-        ),
+        **_by_own_spread(model.spread, measures),
         "p_value": np.exp(log_p),
         "anomaly_score": np.maximum(-log_p / math.log(10), 0.0),
         "reference_entities": model.reference_entities,
         "reference_days": model.reference_days,
         "calibration": np.where(extrapolated, "extrapolated", model.calibration),
         "model_version": model.model_version,
+    }
+
+
+def _by_own_spread(spread: ClusterSpread | None, measures: Measures) -> dict[str, Any]:
+    if spread is None:
+        return {}
+    nearest, distance = measures.centroid_ids, measures.centroid_distance
+    return {
+        "centroid_distance_z": spread.z(nearest, distance),
+        "centroid_distance_p95_ratio": spread.p95_ratio(nearest, distance),
     }
 
 
@@ -195,8 +205,8 @@ def add_past(
 
     Parameters
     ----------
-    judged : ``entity_type``, ``entity_id``, ``event_date``, ``p_value`` and ``anomaly_score``, null
-        where there is no score
+    judged : ``entity_type``, ``entity_id``, ``event_date``, ``p_value``, ``anomaly_score``,
+        ``golden_score`` and ``golden_shift``, null where there is no score
     past_scores : rows of ``entity_scores``
 
     Returns
@@ -237,12 +247,14 @@ def add_golden_shift(judged: DataFrame) -> DataFrame:
     """Add ``golden_shift``, how much stranger the frozen model finds a row than its peers.
 
     A fleet drifts, and with it what a frozen model says of all: the median of a night's slice is
-    taken off. Null where there is no ``golden_score``.
+    taken off, or that of its entity type where the slice has too few to have one of its own. Null
+    where there is no ``golden_score``.
     """
     shift = F.col("golden_score") - F.col("anomaly_score")
-    return judged.withColumn(
-        "golden_shift", shift - F.median(shift).over(Window.partitionBy(*_PEERS))
-    )
+    peers = Window.partitionBy(*_PEERS)
+    usual = F.when(F.count(shift).over(peers) >= MIN_SHIFTED, F.median(shift).over(peers))
+    of_type = F.median(shift).over(Window.partitionBy("event_date", "entity_type"))
+    return judged.withColumn("golden_shift", shift - F.coalesce(usual, of_type))
 
 
 def add_self_p_value(scores: DataFrame, *, min_nights: int) -> DataFrame:

@@ -63,6 +63,11 @@ class ListPolicy:
             is_beyond = F.when(F.col("slice") == F.lit(name), own).otherwise(is_beyond)
         return is_beyond
 
+    def is_by_p_value(self, slice_name: str) -> bool:
+        """Whether chance says how many of a slice are on the list."""
+        threshold = self.slice_thresholds.get(slice_name, self.threshold)
+        return isinstance(threshold, CapacityThreshold | PercentileThreshold)
+
     def told(self, slice_name: str) -> str:
         """The rule for a slice, in words."""
         threshold = self.slice_thresholds.get(slice_name, self.threshold)

@@ -23,6 +23,7 @@ from shoal.models.registry import (
 )
 from shoal.pipelines.context import Context
 from shoal.pipelines.people import find_night
+from shoal.pipelines.plan import golden_nights
 
 _LISTED = {
     "model_version": "version",
@@ -72,13 +73,12 @@ def list_models(context: Context, entity_type: str | None = None) -> dict[str, p
         )
         .toPandas()
     )
-    rows = pd.DataFrame([vars(change) for change in changes])
+    rows = pd.DataFrame([vars(change) for change in changes if change.status != "golden"])
     rows = rows.merge(shapes, on="model_version", how="left")
-    golden_nights = context.settings.fit.golden_nights
-    golden = golden_models(changes, date.max, golden_nights).values()
-    rows.loc[rows["model_version"].isin({m.model_version for m in golden}), "status"] = "golden"
     serving = {model.model_version for model in serving_models(changes, date.max).values()}
-    rows.loc[rows["model_version"].isin(serving), "status"] = "serving"
+    golden = golden_models(changes, date.max, golden_nights(context.settings)).values()
+    for versions, status in (({m.model_version for m in golden}, "golden"), (serving, "serving")):
+        rows.loc[rows["model_version"].isin(versions), "status"] = status
     rows = rows.sort_values(
         ["entity_type", "effective_date", "model_version"], ascending=[True, False, True]
     )
@@ -106,6 +106,9 @@ def pin_golden(context: Context, version: str, reason: str = "") -> str:
         status="golden",
         effective_date=find_night(context, None).event_date,
     )
+    in_force = golden_models([*changes, pinned], date.max, golden_nights(context.settings))
+    if in_force[kind].model_version != version:
+        raise DataError(f"{version} is not in force: it was retired or rolled back")
     write_changes(context.warehouse, [pinned], {version: reason}, actor="shoal models --pin")
     return f"{version} is the golden model of {kind} from the night after {pinned.effective_date}"
 

@@ -24,6 +24,7 @@ from shoal.models.registry import (
     next_sequence,
     serving_models,
 )
+from shoal.models.scoring import MOVED_WITHIN
 from shoal.pipelines.context import Context
 from shoal.pipelines.inputs import DayFile, Inputs, labels_hash, read_inputs
 from shoal.spark.nights import Night
@@ -156,7 +157,7 @@ def _plan_one(settings: Settings, meaning: str, day: date, inputs: Inputs) -> Ni
     run_ids = [night.run_id for night in earlier]
     labels = labels_hash(inputs, day)
     input_hash = _hash([contents, run_ids, labels])
-    golden = golden_models(inputs.changes, day, settings.fit.golden_nights)
+    golden = golden_models(inputs.changes, day, golden_nights(settings))
     frozen = {kind: model.model_version for kind, model in golden.items()}
     identity = [
         day.isoformat(),
@@ -204,9 +205,19 @@ def faults_of_inputs(plan: NightPlan) -> list[str]:
     return faults
 
 
+def golden_nights(settings: Settings) -> int:
+    """Nights that the reference window of a golden model has: no more than fit into it."""
+    return min(settings.fit.golden_nights, settings.fit.window_days)
+
+
 def _days_back(settings: Settings) -> int:
     """Days that any step looks back on."""
-    return max(settings.features.novelty_days, settings.fit.window_days, settings.score.self_days)
+    return max(
+        settings.features.novelty_days,
+        settings.fit.window_days,
+        settings.score.self_days,
+        MOVED_WITHIN,
+    )
 
 
 def _due_changes(

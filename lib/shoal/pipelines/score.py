@@ -13,6 +13,7 @@ from shoal.models.listing import EarlierLine, Entity, choose_lines, earlier_line
 from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.reasons import add_reasons
 from shoal.models.scoring import (
+    MOVED_WITHIN,
     add_golden_shift,
     add_past,
     add_self_p_value,
@@ -79,7 +80,8 @@ def _judged(context: Context, span: Span, entity_days: DataFrame) -> DataFrame:
         F.when(F.col("feature_set") == "values", min_events).otherwise(F.col("event_count")),
     )
     judged = judge_entities(counted, span.models or {}, min_events=settings.score.min_events)
-    past = read_published(context.warehouse, ENTITY_SCORES, span.past(settings.score.self_days))
+    days = max(settings.score.self_days, MOVED_WITHIN)
+    past = read_published(context.warehouse, ENTITY_SCORES, span.past(days))
     return (
         judged.transform(add_golden_shift)
         .transform(

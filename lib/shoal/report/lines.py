@@ -74,7 +74,11 @@ def list_heading(night: str, lines: Sequence[Mapping[str, Any]], scored: int, *,
         return f"{began}, {len(lines):,} of {total:,} lines shown"
     # Those lanes tell of more than one night: no night's chance brings their lines.
     beside = Counter(line["lane"] for line in lines if line["lane"] in BESIDE_LANES)
-    chances = [line["expected_by_chance"] for line in lines if line["lane"] not in BESIDE_LANES]
+    chances = [
+        line["expected_by_chance"]
+        for line in lines
+        if line["lane"] not in BESIDE_LANES and line["expected_by_chance"] is not None
+    ]
     told = ", ".join(f"{count:,} {lane}" for lane, count in sorted(beside.items()))
     listed = f"{began}, {total:,} listed" + (f" ({told})" if told else "")
     if not chances:

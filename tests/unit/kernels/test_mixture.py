@@ -364,6 +364,15 @@ def test_a_shrunken_mixture_has_the_moments_of_both(kind):
     np.testing.assert_allclose(unsupported.means, parent.means)
 
 
+def test_a_component_that_a_slice_never_uses_is_rare_in_it():
+    means, covariances = np.array([[0.0], [6.0]]), np.ones((2, 1))
+    parent = Mixture(np.array([0.3, 0.7]), means, covariances, "diag")
+    own = Mixture(np.array([0.999, 0.001]), means, covariances, "diag")
+    drawn = shrink(own, parent, np.array([200.0, 0.0]), relevance=16.0)
+    assert drawn.weights[1] == pytest.approx((200.0 * 0.001 + 16.0 * 0.7) / 216.0)
+    np.testing.assert_array_equal(drawn.means, means)
+
+
 def test_few_entities_gain_by_shrinkage_where_rows_alone_mislead():
     """Five hosts of 28 days that are alike: their own fit is sure of what it has not seen."""
     rng = np.random.default_rng(12)

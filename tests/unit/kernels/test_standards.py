@@ -27,7 +27,7 @@ def test_slices_of_other_location_and_scale_look_alike_in_their_own_units():
         np.repeat([1.0, 4.0, 1.0], (2000, 400, 5)),
     )
     scores = CrossFitScores(rng.normal(center, scale), np.exp(rng.normal(-center / 9, 0.2)))
-    whole, standards = standards_of(scores, groups, slices)
+    whole, standards = standards_of(scores, groups, slices, scores)
     assert set(standards) == {"big", "wild", "lone"}
     alike = standardized(scores, slices, standards)
     for name in ("big", "wild"):
@@ -91,5 +91,5 @@ def test_a_slice_that_calibrates_itself_has_the_tail_of_its_references():
 
 def test_equal_scores_have_a_scale():
     scores = CrossFitScores(np.zeros(20), np.ones(20))
-    whole, _ = standards_of(scores, np.arange(20).astype(str), np.repeat("a", 20))
+    whole, _ = standards_of(scores, np.arange(20).astype(str), np.repeat("a", 20), scores)
     assert whole.density_scale == whole.distance_scale == SMALLEST_SPREAD

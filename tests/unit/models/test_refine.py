@@ -39,7 +39,10 @@ def group():
     )
 
 
-WHOLE = {"reference_entities": 999, "reference_days": 9, "score_standard": [0.0, 9.0, 0.0, 9.0]}
+WHOLE = {
+    "reference_entities": 999, "reference_days": 9, "score_standard": [0.0, 9.0, 0.0, 9.0],
+    "distance_mean": [1.0], "distance_sd": [0.5], "distance_p95": [2.0],
+}  # fmt: skip
 
 
 def refine(rows, fitted, min_entities=50):
