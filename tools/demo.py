@@ -23,7 +23,7 @@ STORY = (
     (
         "No public log has a quiet month with known intrusions in it, so one is made: 300 "
         "machines, 28 days, raw logs, and the truth about them, which no model or list sees.",
-        f"simulate {CONF} --out {LOGS} --seed 7 --volume 0.5",
+        f"simulate {CONF} --out {LOGS} --seed 7 --volume 0.35",
     ),
     (
         "All is read, the fleet's logs and a real sample, Sysmon and Security logs of attack "
