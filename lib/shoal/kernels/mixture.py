@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -195,26 +196,20 @@ def shrink(own: Mixture, parent: Mixture, support: ArrayLike, *, relevance: floa
     of_all = n_entities / max(n_entities + relevance, np.finfo(np.float64).tiny)
     weights = of_all * own.weights + (1.0 - of_all) * parent.weights
     kept, apart = share[:, np.newaxis], own.means - parent.means
-    between = (share * (1.0 - share))[:, np.newaxis]
-    kind = own.covariance_type
-    if kind == "tied":
-        mean_share = float(weights @ share)
-        between_all = (apart * (weights[:, np.newaxis] * between)).T @ apart
-        covariances = mean_share * own.covariances + (1.0 - mean_share) * parent.covariances
-        covariances = covariances + between_all
-    elif kind == "full":
-        outer = apart[:, :, np.newaxis] * apart[:, np.newaxis, :]
-        wide, of_between = kept[:, :, np.newaxis], between[:, :, np.newaxis]
-        covariances = wide * own.covariances + (1.0 - wide) * parent.covariances
-        covariances = covariances + of_between * outer
-    elif kind == "diag":
-        covariances = kept * own.covariances + (1.0 - kept) * parent.covariances
-        covariances = covariances + between * apart**2
-    else:
-        covariances = share * own.covariances + (1.0 - share) * parent.covariances
-        covariances = covariances + (between * apart**2).mean(axis=1)
     means = kept * own.means + (1.0 - kept) * parent.means
-    return Mixture(weights, means, covariances, kind)
+    between = kept * (1.0 - kept) * apart
+    kind = own.covariance_type
+    spread: dict[str, Callable[[], Array]] = {
+        "full": lambda: between[:, :, np.newaxis] * apart[:, np.newaxis, :],
+        "tied": lambda: (weights[:, np.newaxis] * between).T @ apart,
+        "diag": lambda: between * apart,
+        "spherical": lambda: (between * apart).mean(axis=1),
+    }
+    # A covariance that all components share is kept by the mean of their shares.
+    of_each = share.reshape(-1, *[1] * (own.covariances.ndim - 1))
+    own_part = weights @ share if kind == "tied" else of_each
+    covariances = own_part * own.covariances + (1.0 - own_part) * parent.covariances
+    return Mixture(weights, means, covariances + spread[kind](), kind)
 
 
 def without_small(mixture: Mixture, weight_floor: float) -> Mixture:

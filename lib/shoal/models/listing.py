@@ -19,7 +19,7 @@ from pyspark.sql.window import Window
 from shoal.contracts.scores import MICROCLUSTER, MOVED, STANDING, STRAY
 from shoal.models.groups import MAX_NEW_P_VALUE, NightGroup
 from shoal.models.scoring import MOVED_WITHIN, SCORE_DECIMALS, is_moved
-from shoal.models.thresholds import ListPolicy
+from shoal.models.thresholds import ListPolicy, place
 
 Entity = tuple[str, str]
 NightEntity = tuple[date, str, str]
@@ -95,8 +95,10 @@ def _candidates(scores: DataFrame, policy: ListPolicy, groups: Sequence[NightGro
     # Members may be told as a group, and leave their places to others.
     most = policy.capacity + max(Counter(day for day, _, _ in keys).values(), default=0)
     is_member = F.col("is_member").isNotNull()
-    is_among = (F.col("lane").isNotNull() & (_place("lane", "anomaly_score") <= most)) | (
-        F.col("has_moved") & (_place("has_moved", "golden_score") <= most)
+    of_lane = Window.partitionBy("event_date", "lane")
+    of_moved = Window.partitionBy("event_date", "has_moved")
+    is_among = (F.col("lane").isNotNull() & (place(of_lane) <= most)) | (
+        F.col("has_moved") & (place(of_moved, "golden_score") <= most)
     )
     return (
         scores.join(F.broadcast(members.withColumn("is_member", F.lit(True))), key, how="left")
@@ -108,14 +110,6 @@ def _candidates(scores: DataFrame, policy: ListPolicy, groups: Sequence[NightGro
         .orderBy("event_date", F.round("anomaly_score", SCORE_DECIMALS).desc(), *_ENTITY)
         .drop("is_member", "is_strange", "is_among")
         .drop("past_nights", "as_strange_nights", "strange_nights", "moved_nights", "last_score")
-    )
-
-
-def _place(within: str, score: str) -> Column:
-    """Place by a score among a night's rows that are alike in a column."""
-    strangest = F.round(score, SCORE_DECIMALS).desc()
-    return F.row_number().over(
-        Window.partitionBy("event_date", within).orderBy(strangest, *_ENTITY)
     )
 
 

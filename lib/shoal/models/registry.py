@@ -59,6 +59,11 @@ class StatusChange:
     training_nights: int | None = None
     config_hash: str | None = None
 
+    @property
+    def model(self) -> ServingModel:
+        """The model, where this is its promotion."""
+        return ServingModel(self.entity_type, self.model_version, self.effective_date)
+
 
 def model_version(
     entity_type: str, night: date, training_run_ids: Sequence[str], config_hash: str
@@ -92,9 +97,7 @@ def serving_models(changes: Iterable[StatusChange], night: date) -> dict[str, Se
     Retirements and rollbacks end a promotion; what was promoted before serves again.
     """
     return {
-        change.entity_type: ServingModel(
-            change.entity_type, change.model_version, change.effective_date
-        )
+        change.entity_type: change.model
         for change in _standing(changes, night)
         if change.status == "promoted"
     }
@@ -111,13 +114,7 @@ def golden_models(
     """
     # What is promoted on the very night is known only once it has been fitted.
     standing = _standing(changes, night - timedelta(days=1))
-    promoted = {
-        change.model_version: ServingModel(
-            change.entity_type, change.model_version, change.effective_date
-        )
-        for change in standing
-        if change.status == "promoted"
-    }
+    promoted = {c.model_version: c.model for c in standing if c.status == "promoted"}
     first: dict[str, ServingModel] = {}
     pinned: dict[str, ServingModel] = {}
     for change in standing:

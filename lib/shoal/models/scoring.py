@@ -95,17 +95,18 @@ def judge_batch(
     judged["detail"][bad] = batch["bad_feature"][bad].to_numpy()
     for (night, entity_type, slice_name), group in known[~(few | bad)].groupby(_PEERS):
         rows = group.index.to_numpy()
-        model = models[cast(date, night)].find(str(entity_type), str(slice_name))
+        day = cast(date, night)
+        serving, of_entity = models[day], (str(entity_type), str(slice_name))
+        model, golden = serving.find(*of_entity), serving.find_golden(*of_entity)
         if model is None:
             judged["reason"][rows] = "no_model"
             judged["detail"][rows] = "no model of this entity type serves the night"
             continue
         values = feature_matrix(batch["features"].iloc[rows])
-        columns = score_columns(model, values, is_weekend=is_weekend(cast(date, night)))
-        golden = models[cast(date, night)].find_golden(str(entity_type), str(slice_name))
+        columns = score_columns(model, values, is_weekend=is_weekend(day))
         if golden is not None:
             own = golden.reorder(values, model.feature_names)
-            columns |= golden_columns(golden, own, is_weekend=is_weekend(cast(date, night)))
+            columns |= golden_columns(golden, own, is_weekend=is_weekend(day))
         for name, column in columns.items():
             judged[name][rows] = column
     return known.assign(**judged)[_JUDGED.fieldNames()]
@@ -121,11 +122,7 @@ def score_columns(
     DataError
         If a density, distance or p-value is not finite: such a night must not be written.
     """
-    measures = model.geometry.measure(values)
-    log_p, extrapolated = model.log_p(
-        measures.log_density, measures.centroid_distance, is_weekend=is_weekend
-    )
-    _require_finite(model, measures, log_p)
+    measures, log_p, extrapolated = _measure(model, values, is_weekend)
     first, second = measures.top_two()
     rows = np.arange(len(values))
     return {
@@ -139,7 +136,7 @@ def score_columns(
         "centroid_distance": measures.centroid_distance,
         **_by_own_spread(model.spread, measures),
         "p_value": np.exp(log_p),
-        "anomaly_score": np.maximum(-log_p / math.log(10), 0.0),
+        "anomaly_score": _anomaly_score(log_p),
         "reference_entities": model.reference_entities,
         "reference_days": model.reference_days,
         "calibration": np.where(extrapolated, "extrapolated", model.calibration),
@@ -161,13 +158,24 @@ def golden_columns(
     model: PeerModel, values: NDArray[np.float64], *, is_weekend: bool
 ) -> dict[str, Any]:
     """What a frozen model says of native rows in its own feature order."""
+    _, log_p, _ = _measure(model, values, is_weekend)
+    return {"golden_score": _anomaly_score(log_p), "golden_version": model.model_version}
+
+
+def _measure(
+    model: PeerModel, values: NDArray[np.float64], is_weekend: bool
+) -> tuple[Measures, NDArray[np.float64], NDArray[np.bool_]]:
+    """Measures of rows, their log p-values, and whether those lie beyond the references."""
     measures = model.geometry.measure(values)
-    log_p, _ = model.log_p(measures.log_density, measures.centroid_distance, is_weekend=is_weekend)
+    log_p, extrapolated = model.log_p(
+        measures.log_density, measures.centroid_distance, is_weekend=is_weekend
+    )
     _require_finite(model, measures, log_p)
-    return {
-        "golden_score": np.maximum(-log_p / math.log(10), 0.0),
-        "golden_version": model.model_version,
-    }
+    return measures, log_p, extrapolated
+
+
+def _anomaly_score(log_p: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum(-log_p / math.log(10), 0.0)
 
 
 def _require_finite(model: PeerModel, measures: Measures, log_p: NDArray[np.float64]) -> None:

@@ -65,13 +65,14 @@ class ListPolicy:
 
     def is_by_p_value(self, slice_name: str) -> bool:
         """Whether chance says how many of a slice are on the list."""
-        threshold = self.slice_thresholds.get(slice_name, self.threshold)
-        return isinstance(threshold, CapacityThreshold | PercentileThreshold)
+        return isinstance(self._of(slice_name), CapacityThreshold | PercentileThreshold)
 
     def told(self, slice_name: str) -> str:
         """The rule for a slice, in words."""
-        threshold = self.slice_thresholds.get(slice_name, self.threshold)
-        return f"capacity {self.capacity}, {self._in_words(threshold)}"
+        return f"capacity {self.capacity}, {self._in_words(self._of(slice_name))}"
+
+    def _of(self, slice_name: str) -> Threshold:
+        return self.slice_thresholds.get(slice_name, self.threshold)
 
     def _is_beyond(self, threshold: Threshold, among: Column) -> Column:
         """Whether a score is beyond a threshold; the top are those of a night and ``among``."""
@@ -86,9 +87,9 @@ class ListPolicy:
             case DeviationThreshold(sd=sd):
                 return F.col("centroid_distance_z") > sd
             case TopThreshold(n=n):
-                return _place(night) <= n
+                return place(night) <= n
             case TopPercentThreshold(percent=percent):
-                return _place(night) <= F.ceil(F.count(F.lit(1)).over(night) * percent / 100.0)
+                return place(night) <= F.ceil(F.count(F.lit(1)).over(night) * percent / 100.0)
             case FixedThreshold(column="log_density", value=value):
                 return F.col("log_density") < value
             case FixedThreshold(column=column, value=value):
@@ -112,7 +113,7 @@ class ListPolicy:
                 return f"{column} {'<' if column == 'log_density' else '>'} {value:g}"
 
 
-def _place(night: WindowSpec) -> Column:
-    """Place of a score within its night; ties of the rounded score by key."""
-    strangest = F.round("anomaly_score", SCORE_DECIMALS).desc()
+def place(night: WindowSpec, score: str = "anomaly_score") -> Column:
+    """Place of a score within its night, or a part of it; ties of the rounded score by key."""
+    strangest = F.round(score, SCORE_DECIMALS).desc()
     return F.row_number().over(night.orderBy(strangest, "entity_type", "entity_id"))

@@ -1,5 +1,6 @@
 """What analysts ask of the models: which serve, and why they are what they are."""
 
+from collections.abc import Sequence
 from datetime import date
 
 import pandas as pd
@@ -12,13 +13,13 @@ from shoal.kernels.meaning import loadings, traits
 from shoal.models.candidates import KMEANS, MIXTURE
 from shoal.models.registry import (
     NightModels,
+    ServingModel,
     StatusChange,
     golden_models,
     load_models,
     next_sequence,
     read_changes,
     serving_models,
-    version_served,
     write_changes,
 )
 from shoal.pipelines.context import Context
@@ -94,11 +95,7 @@ def pin_golden(context: Context, version: str, reason: str = "") -> str:
         If there is no such version in force, or no published night.
     """
     changes = _changes_of(context, None)
-    found = [c for c in changes if c.model_version == version and c.status == "promoted"]
-    if not found:
-        hint = did_you_mean(version, [change.model_version for change in changes])
-        raise DataError(f"no model {version!r} was promoted{hint}")
-    kind = found[-1].entity_type
+    kind = _promoted(changes, version).entity_type
     pinned = StatusChange(
         entity_type=kind,
         model_version=version,
@@ -124,12 +121,8 @@ def meaning_of_models(
         If there is no model, or none of that version.
     """
     changes = _changes_of(context, entity_type)
-    found = list(serving_models(changes, date.max).values())
-    if version:
-        known = {c.model_version: c for c in changes if c.status == "promoted"}
-        if version not in known:
-            raise DataError(f"no model {version!r} was promoted{did_you_mean(version, known)}")
-        found = [version_served(known[version].entity_type, version)]
+    serving = serving_models(changes, date.max).values()
+    found = [_promoted(changes, version)] if version else serving
     wanted = NightModels(frozenset(found), frozenset())
     [models] = load_models(context.warehouse, {date.max: wanted}).values()
     tables: dict[str, pd.DataFrame] = {}
@@ -196,6 +189,15 @@ def _curve(mixtures: pd.DataFrame, column: str) -> pd.DataFrame:
     """A figure by number of components, a column a covariance."""
     wide = mixtures.pivot(index="n_components", columns="covariance_type", values=column)
     return wide.rename_axis(index="k", columns=None).reset_index()
+
+
+def _promoted(changes: Sequence[StatusChange], version: str) -> ServingModel:
+    known = {
+        change.model_version: change.model for change in changes if change.status == "promoted"
+    }
+    if version not in known:
+        raise DataError(f"no model {version!r} was promoted{did_you_mean(version, known)}")
+    return known[version]
 
 
 def _changes_of(context: Context, entity_type: str | None) -> list[StatusChange]:
