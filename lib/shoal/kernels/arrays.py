@@ -47,7 +47,12 @@ def as_scores(values: ArrayLike, name: str) -> Array:
 
 def sort_rows(rows: Array) -> Array:
     """Rows in lexicographic order: fits that draw rows then don't depend on their order."""
-    return rows[np.lexsort(rows.T[::-1])] if rows.shape[1] else rows
+    if not rows.shape[1]:
+        return rows
+    ordered = rows[np.argsort(rows[:, 0], kind="stable")]
+    first = ordered[:, 0]
+    # Where the first column tells all rows apart, the others have no say.
+    return ordered if (first[1:] != first[:-1]).all() else rows[np.lexsort(rows.T[::-1])]
 
 
 def count_distinct(sorted_rows: Array) -> int:

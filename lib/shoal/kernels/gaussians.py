@@ -83,12 +83,7 @@ class Mixture:
         DataError
             If a covariance is not positive definite, or a row is not finite.
         """
-        constant = self.n_dimensions * np.log(2.0 * np.pi)
-        half_log_determinants = np.asarray(
-            [np.log(f if f.ndim == 1 else np.diagonal(f)).sum() for f in self._cholesky]
-        )
-        log_density: Array = -0.5 * (self.squared_distance(X) + constant) - half_log_determinants
-        return log_density
+        return self._component_log_density_at(self.squared_distance(X))
 
     def squared_distance(self, X: ArrayLike) -> Array:
         """Squared Mahalanobis distance ``(n_rows, n_components)`` to the mean of each component.
@@ -114,9 +109,13 @@ class Mixture:
 
     def weighted_log_density(self, X: ArrayLike) -> Array:
         """Log of weight × density of each component ``(n_rows, n_components)``, in nats."""
+        return self.weighted_log_density_at(self.squared_distance(X))
+
+    def weighted_log_density_at(self, squared_distance: Array) -> Array:
+        """The same of rows of which `squared_distance` is known, the costly part of it."""
         with np.errstate(divide="ignore"):  # a component of weight 0 adds nothing: log 0 = -inf
             log_weights = np.log(self.weights)
-        return self.component_log_density(X) + log_weights
+        return self._component_log_density_at(squared_distance) + log_weights
 
     def log_density(self, X: ArrayLike) -> Array:
         """Log density ``(n_rows,)`` of the mixture, in nats."""
@@ -144,6 +143,14 @@ class Mixture:
         one = q * (q + 1) // 2
         covariance = {"full": k * one, "tied": one, "diag": k * q, "spherical": k}
         return covariance[self.covariance_type] + k * q + k - 1
+
+    def _component_log_density_at(self, squared_distance: Array) -> Array:
+        constant = self.n_dimensions * np.log(2.0 * np.pi)
+        half_log_determinants = np.asarray(
+            [np.log(f if f.ndim == 1 else np.diagonal(f)).sum() for f in self._cholesky]
+        )
+        log_density: Array = -0.5 * (squared_distance + constant) - half_log_determinants
+        return log_density
 
     @cached_property
     def _cholesky(self) -> list[Array]:

@@ -24,7 +24,6 @@ class MixtureFit:
 
     Attributes
     ----------
-    log_likelihood_per_row : mean log density of the rows under ``mixture``, nats
     n_iter : EM iterations of the run that was kept
     converged : EM met its tolerance
     status : ``fitted``; from `warm_start` also ``partly_fitted`` (some components had too few
@@ -32,7 +31,6 @@ class MixtureFit:
     """
 
     mixture: Mixture
-    log_likelihood_per_row: float
     n_iter: int
     converged: bool
     status: str = "fitted"
@@ -81,9 +79,7 @@ def fit_mixture(
         tol=tol,
         random_state=random_state,
     )
-    return MixtureFit(
-        _sort_components(fit.mixture), fit.log_likelihood_per_row, fit.n_iter, fit.converged
-    )
+    return replace(fit, mixture=_sort_components(fit.mixture))
 
 
 def refit_mixture(
@@ -172,7 +168,7 @@ def warm_start(
         if not (is_carried & is_starved).any():
             return fit
         is_carried &= ~is_starved
-    return MixtureFit(mixture, float(mixture.log_density(rows).mean()), 0, False, "kept_initial")
+    return MixtureFit(mixture, 0, False, "kept_initial")
 
 
 def shrink(own: Mixture, parent: Mixture, support: ArrayLike, *, relevance: float) -> Mixture:
@@ -238,8 +234,7 @@ def _join(
     weights[is_part] = part.mixture.weights * (1.0 - weights[~is_part].sum())
     joined = Mixture(weights, means, covariances, mixture.covariance_type)
     status = "fitted" if is_part.all() else "partly_fitted"
-    typical = float(joined.log_density(rows).mean())
-    return MixtureFit(joined, typical, part.n_iter, part.converged, status)
+    return MixtureFit(joined, part.n_iter, part.converged, status)
 
 
 def _run_em(rows: Array, init: Mixture | None, **settings: Any) -> MixtureFit:
@@ -267,9 +262,8 @@ def _run_em(rows: Array, init: Mixture | None, **settings: Any) -> MixtureFit:
         covariances=estimator.covariances_,
         covariance_type=settings["covariance_type"],
     )
-    typical = float(mixture.log_density(rows).mean())
     log.debug("EM: %d iterations, converged %s", estimator.n_iter_, estimator.converged_)
-    return MixtureFit(mixture, typical, int(estimator.n_iter_), bool(estimator.converged_))
+    return MixtureFit(mixture, int(estimator.n_iter_), bool(estimator.converged_))
 
 
 def _rows_to_fit(X: ArrayLike, n_columns: int | None = None) -> Array:

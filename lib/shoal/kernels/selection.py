@@ -250,7 +250,8 @@ def try_candidate(data: SelectionData, candidate: Candidate, settings: Selection
             random_state=settings.random_state + candidate.random_state,
         )
         mixture = fit.mixture
-        weighted = mixture.weighted_log_density(data.rows)
+        squared = mixture.squared_distance(data.rows)
+        weighted = mixture.weighted_log_density_at(squared)
     except DataError as error:
         return _faulty(data, candidate, str(error), time.monotonic() - started)
     density = np.asarray(logsumexp(weighted, axis=1), dtype=np.float64)
@@ -263,7 +264,9 @@ def try_candidate(data: SelectionData, candidate: Candidate, settings: Selection
         aic=float(2.0 * n_parameters - 2.0 * own.sum()),
         held_out=data.by_entity(np.maximum(density, data.floor), ~is_seen),
         labels=weighted[data.judged].argmax(axis=1),
-        outside_share=float(np.nanmean(data.by_entity(_is_outside(mixture, data), ~is_seen))),
+        outside_share=float(
+            np.nanmean(data.by_entity(_is_outside(squared, mixture.n_dimensions), ~is_seen))
+        ),
         smallest_weight=float(mixture.weights.min()),
         responsibility_entropy=float(
             responsibility_entropy(softmax(weighted[data.judged], axis=1)).mean()
@@ -368,16 +371,16 @@ def _faulty(data: SelectionData, candidate: Candidate, fault: str, seconds: floa
     )
 
 
-def _is_outside(mixture: Mixture, data: SelectionData) -> Array:
+def _is_outside(squared_distance: Array, n_dimensions: int) -> Array:
     """1 for each row ``(n_rows,)`` beyond the ellipsoid of the component nearest to it, else 0.
 
     Of Gaussian rows the squared distance is chi-squared with a degree of freedom a dimension. By
     their median it is freed of what the trim has taken off the covariances.
     """
-    squared = mixture.squared_distance(data.rows).min(axis=1)
-    usual = chi2(mixture.n_dimensions)
-    limit = usual.isf(OUTSIDE) * float(np.median(squared)) / usual.median()
-    return np.asarray(squared > limit, dtype=np.float64)
+    nearest = squared_distance.min(axis=1)
+    usual = chi2(n_dimensions)
+    limit = usual.isf(OUTSIDE) * float(np.median(nearest)) / usual.median()
+    return np.asarray(nearest > limit, dtype=np.float64)
 
 
 def _misfit(trials: Sequence[Trial], is_chosen: bool) -> str:
