@@ -6,6 +6,7 @@ some runs of both sides, one after the other.
 
 import argparse
 import os
+import resource
 import statistics
 import sys
 import time
@@ -32,6 +33,7 @@ from shoal.kernels.peer_model import Standard, WeekReferences
 from shoal.kernels.preparation import fit_preparation
 from shoal.kernels.selection import SelectionSettings, select, selection_data
 from shoal.models.candidates import try_side_by_side
+from shoal.models.fit import FitRequest, fit_models
 from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.scoring import judge_entities
 from shoal.spark.session import start_session
@@ -43,15 +45,14 @@ RUNS = 3
 def main() -> int:
     """Run the benchmarks asked for and print a line each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", choices=("scoring", "selection", "preparation"))
+    parser.add_argument("--only", choices=BENCHMARKS)
     parser.add_argument("--scale", type=float, default=1.0, help="of the rows")
     asked = parser.parse_args()
     settings = load_settings("conf/local.yaml", ["storage.path=warehouse/bench"])
     spark = start_session(settings, name="shoal bench")
     spark.sparkContext.setLogLevel("ERROR")
     try:
-        for name, bench in (("scoring", scoring), ("selection", selection),
-                            ("preparation", preparation)):  # fmt: skip
+        for name, bench in BENCHMARKS.items():
             if asked.only in (None, name):
                 print(bench(spark, asked.scale), flush=True)
     finally:
@@ -133,6 +134,48 @@ def preparation(spark: SparkSession, scale: float) -> str:
         f"preparation and PCA of {n_rows:,} × {n_features}: {own:.1f} s, numpy {other:.1f} s, "
         f"ratio {own / other:.2f}"
     )
+
+
+def memory(spark: SparkSession, scale: float) -> str:
+    """What a fit costs the driver's Python, and the same of ten times as many rows."""
+    request = FitRequest(
+        entity_type="host",
+        feature_set="values",
+        is_count={f"f{number}": False for number in range(20)},
+        settings=FIT_SETTINGS,
+        min_entities=10,
+        min_rows=20,
+        sample_rows=20_000,
+        slice_min_entities=50,
+        slice_max_rows=20_000,
+        profile_axes=0,
+    )
+    sizes = [int(n_rows * scale) for n_rows in (100_000, 1_000_000)]
+    peaks = []
+    for n_rows in sizes:
+        normals = (F.randn(seed) + 4.0 * (F.col("id") % 3) for seed in range(20))
+        rows = spark.range(n_rows).select(
+            F.concat(F.lit("host-"), F.floor(F.col("id") / 10)).alias("entity_id"),
+            F.date_add(F.lit(NIGHT), (F.col("id") % 10).cast("int")).alias("event_date"),
+            F.concat(F.lit("slice-"), F.floor(F.col("id") / 10) % 10).alias("slice"),
+            F.array(*normals).alias("features"),
+            F.lit(None).cast("array<struct<term:string,count:bigint>>").alias("profile"),
+        )
+        fit_models(rows, request)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    few, many = (f"{n_rows:,}" for n_rows in sizes)
+    return (
+        f"driver's Python at most, MiB: {peaks[0]:.0f} to fit {few} × 20, {peaks[1]:.0f} to fit "
+        f"{many}, ratio {peaks[1] / peaks[0]:.2f}"
+    )
+
+
+BENCHMARKS = {
+    "scoring": scoring,
+    "selection": selection,
+    "preparation": preparation,
+    "memory": memory,
+}
 
 
 def _fitted(taught: np.ndarray, k: int) -> tuple[PeerModel, GaussianMixture]:

@@ -226,12 +226,16 @@ def test_the_past_of_a_night_is_its_window_whether_stored_or_scored_at_once(
 def one_reason(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Models that give every row one reason: its first feature is high, 1 expected."""
 
-    def explain(_: Any, vector: Any, *, top: int) -> Any:
+    def explain(_: Any, vector: Any, *, top: int, **__: Any) -> Any:
         return [Reason(0, 4.0, 0.0, "high")][:top], np.ones(len(vector))
 
     monkeypatch.setattr(reasons, "explain_row", explain)
     model = SimpleNamespace(
-        feature_set="builtin", feature_names=("event_count", "auth_count"), geometry=None
+        feature_set="builtin",
+        feature_names=("event_count", "auth_count"),
+        geometry=None,
+        profile=None,
+        n_profile=0,
     )
     return lambda kinds: SimpleNamespace(
         find=lambda kind, _: model if kind in kinds else None, find_golden=lambda *_: None
@@ -254,12 +258,12 @@ def test_peers_are_those_scored_tonight_in_the_slice(
     novelty = ", ".join(f"new_{name}_count double" for name in reasons.NOVEL_DIMENSIONS)
     schema = (
         "event_date date, entity_type string, entity_id string, slice string, "
-        f"features array<double>, {novelty}"
+        f"features array<double>, {novelty}, profile array<struct<term:string,count:bigint>>"
     )
-    rows = [(NIGHT, *day[:4], day[4] and float(day[4]), *[None] * 5) for day in days]
+    rows = [(NIGHT, *day[:4], day[4] and float(day[4]), *[None] * 6) for day in days]
     # Another night that is listed at once: who is as high then is no peer of tonight.
     rows.append(
-        (NIGHT - timedelta(days=1), "host", "other-night", "x", [9.0, 1.0], 1.0, *[None] * 5)
+        (NIGHT - timedelta(days=1), "host", "other-night", "x", [9.0, 1.0], 1.0, *[None] * 6)
     )
     entity_days = spark.createDataFrame(rows, schema).repartition(3)
     scores = entity_days.where("entity_id NOT IN ('unscored', 'nan')")
@@ -283,7 +287,8 @@ def test_without_peers_the_counts_are_zero(
     alone = spark.sql(
         f"SELECT DATE '{NIGHT}' AS event_date, 'host' AS entity_type, 'me' AS entity_id, "
         f"'x' AS slice, "
-        f"array(7.0D, 1.0D) AS features, {novelty}"
+        f"array(7.0D, 1.0D) AS features, {novelty}, "
+        "CAST(NULL AS array<struct<term:string,count:bigint>>) AS profile"
     )
     line = {"event_date": NIGHT, "entity_type": "host", "entity_id": "me", "slice": "x"}
     models = {NIGHT: one_reason({"host"})}

@@ -12,7 +12,7 @@ from sklearn.mixture import GaussianMixture
 from shoal.kernels.mixture import fit_mixture
 from shoal.models.mllib import fit_kmeans_on_all, fit_mixture_on_all
 from shoal.models.vectors import VALUES, VectorRule, add_vector, teaching_rows
-from shoal.spark.sampling import bound_groups, hash_sample
+from shoal.spark.sampling import bound_groups, cap_groups, hash_sample
 
 
 def three_shoals(n_dimensions, n_rows=3000, seed=0):
@@ -106,6 +106,28 @@ def test_slices_are_bounded_by_whole_entities_of_any_name(spark):
     assert bound_groups(rows, ["slice"], max_rows=20_000).count() == 1220
     again = bound_groups(rows.repartition(7), ["slice"], max_rows=400).toPandas()
     assert set(again["entity_id"]) == set(kept["entity_id"])
+
+
+def test_no_network_is_more_than_its_share_of_what_teaches(spark):
+    # One network makes up 900 of 1,200 addresses; a third has too few to matter, 100 have none.
+    names = [f"a-{i}" for i in range(900)] + [f"b-{i}" for i in range(20)]
+    names += [f"c-{i}" for i in range(280)]
+    rows = spark.createDataFrame(
+        [(name, day) for name in names for day in (1, 2)], "entity_id string, d int"
+    )
+    group = F.when(~F.col("entity_id").startswith("c"), F.substring("entity_id", 1, 1))
+    capped = cap_groups(rows, group, max_share=0.1)
+    assert capped.columns == rows.columns
+    kept = capped.toPandas()
+    assert (kept.groupby("entity_id").size() == 2).all()
+    by_network = kept["entity_id"].str[0].value_counts()
+    assert (by_network["b"], by_network["c"]) == (40, 560)
+    assert 20 <= by_network["a"] <= 120  # a ninth of the 600 rows of others
+    again = cap_groups(rows.repartition(5), group, max_share=0.1).toPandas()
+    assert set(again["entity_id"]) == set(kept["entity_id"])
+    # A sample of what is left takes no more of the network than of the others.
+    drawn = hash_sample(capped.withColumn("event_date", F.col("d")), max_rows=300).rows
+    assert (drawn["entity_id"].str[0] == "a").mean() < 0.3
 
 
 def test_a_bounded_slice_holds_what_a_hash_sample_of_it_would(spark):

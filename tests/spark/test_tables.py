@@ -6,14 +6,16 @@ from datetime import date
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import types as T
 from tests.support.nights import QUICK
 
 from shoal.config import validate
-from shoal.contracts import NIGHTS, TABLES, UNSCORED, Column
+from shoal.contracts import NIGHTS, OUTLIERS, TABLES, UNSCORED, Column
+from shoal.contracts.scores import REASONS
 from shoal.contracts.table import STRING
 from shoal.errors import ContractError
 from shoal.spark.nights import Night, published_nights, write_nights
-from shoal.spark.tables import Warehouse, apply_contracts, open_warehouse
+from shoal.spark.tables import Warehouse, apply_contracts, open_warehouse, same_type
 
 DAY = date(2024, 3, 4)
 
@@ -48,6 +50,19 @@ def test_a_column_added_to_a_contract_is_added_to_the_table(warehouse: Warehouse
     assert "extra" in warehouse.read(grown).columns
     with pytest.raises(ContractError, match="newer than this Shoal's 1"):
         apply_contracts(warehouse, [UNSCORED])
+
+
+def test_a_field_added_within_a_column_is_added_to_the_table(warehouse: Warehouse) -> None:
+    fields = [*REASONS.elementType.fields, T.StructField("more", STRING)]
+    wider = tuple(
+        replace(c, type=T.ArrayType(T.StructType(fields))) if c.name == "reasons" else c
+        for c in OUTLIERS.columns
+    )
+    grown = replace(OUTLIERS, version=OUTLIERS.version + 1, columns=wider)
+    assert apply_contracts(warehouse, [grown]) == [(grown, "altered")]
+    assert same_type(
+        warehouse.read(grown).schema["reasons"].dataType, T.ArrayType(T.StructType(fields))
+    )
 
 
 def test_types_never_change(warehouse: Warehouse) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 from shoal.kernels.form import FitSettings
 from shoal.kernels.peer_model import PeerGeometry, Standard, WeekReferences
-from shoal.models.peer_models import geometry_columns, reference_columns
+from shoal.kernels.profiles import ProfileAxes
+from shoal.models.peer_models import geometry_columns, profile_columns, reference_columns
 
 FIT_SETTINGS = FitSettings(
     n_components=6,
@@ -36,6 +37,7 @@ def stored_model(
     slice_name: str = "*",
     calibration: str = "own",
     standard: Standard | None = None,
+    profile: ProfileAxes | None = None,
 ) -> dict[str, Any]:
     """A row of ``models``, as far as scoring reads it; clusters of distances 1 ± 0.5."""
     n_clusters = len(geometry.centers)
@@ -48,6 +50,7 @@ def stored_model(
         "reference_entities": 60,
         "reference_days": 7,
         **geometry_columns(geometry),
+        **profile_columns(profile),
         **reference_columns(references),
         "score_standard": (standard or Standard()).to_list(),
         "distance_mean": [1.0] * n_clusters,

@@ -22,7 +22,7 @@ from pydantic import (
 RUNTIME_SECTIONS = frozenset({"storage", "spark", "log", "lease"})
 """Sections that change how Shoal runs, never what its numbers mean."""
 
-MEANING_VERSION = 3
+MEANING_VERSION = 4
 """Raised when the same configuration and inputs give other numbers than the Shoal before."""
 
 BuiltinEntity = Literal["host", "user", "source_address"]
@@ -190,6 +190,8 @@ class Fit(Section):
     winsorize_sd: float = Field(default=8.0, gt=1)
     explained_variance: float = Field(default=0.95, gt=0, le=1)
     max_pca_components: int = Field(default=30, ge=1, le=50)
+    profile_axes: int = Field(default=10, ge=0, le=50)
+    max_network_share: float = Field(default=0.1, gt=0, lt=1)
     n_folds: int = Field(default=5, ge=2, le=20)
 
 

@@ -42,6 +42,20 @@ MODELS = Table(
         ),
         Column("feature_set", STRING, "builtin or values"),
         Column("feature_names", STRINGS, "features in the order of every vector here"),
+        Column(
+            "profile_terms",
+            STRINGS,
+            "terms of the profile, such as port=443, that its axes know; as profile_kinds and "
+            "profile_axes of slice * only, and empty where the model has none",
+        ),
+        Column("profile_kinds", STRINGS, "kinds of terms; each has a bucket for terms unseen"),
+        Column(
+            "profile_axes",
+            MATRIX,
+            "axes over the square roots of the shares of profile_terms and then of the buckets, "
+            "one a row; the features profile_1, profile_2 … are the coordinates on them, and "
+            "profile_rest the length of what they discard",
+        ),
         Column("is_logged", BOOLEANS, "features that are log1p-transformed"),
         Column("center", VECTOR, "median of each (transformed) feature"),
         Column("scale", VECTOR, "robust standard deviation of each"),
@@ -101,7 +115,7 @@ MODELS = Table(
         Column("seconds", DOUBLE, "time the fit took", is_volatile=True),
     ),
     partition=("valid_from_date",),
-    version=4,
+    version=5,
     tolerance=MODEL_TOLERANCE,
 )
 

@@ -82,9 +82,12 @@ ENTITY_SCORES = Table(
     tolerance=MODEL_TOLERANCE,
 )
 
+PROFILE_SHARE = "profile_share"
+"""The feature of a reason that all of an entity's profile gives."""
+
 REASONS = T.ArrayType(
     struct(
-        feature=(STRING, "name of the feature"),
+        feature=(STRING, f"name of the feature; {PROFILE_SHARE} for all of a profile"),
         value=(DOUBLE, "the entity's own value, in unit"),
         expected=(DOUBLE, "what peers with its other values show, in unit and within its bounds"),
         unit=(STRING, "unit of value and expected"),
@@ -92,6 +95,7 @@ REASONS = T.ArrayType(
         peers=(LONG, "others of its slice scored on the day that have a value"),
         contribution=(DOUBLE, "drop of the squared distance if the value were as expected"),
         direction=(STRING, "high or low"),
+        term=(STRING, f"feature {PROFILE_SHARE}: whose share it is, such as port=443; else null"),
     )
 )
 
@@ -174,7 +178,7 @@ OUTLIERS = Table(
         RUN_ID,
     ),
     partition=("event_date",),
-    version=3,
+    version=4,
     is_night=True,
     tolerance=MODEL_TOLERANCE,
 )

@@ -64,3 +64,12 @@ def require_at_least(least: int, value: int, name: str) -> None:
     """Raise `ConfigError` unless ``value`` is ``least`` or more."""
     if value < least:
         raise ConfigError(f"{name!r} must be {least} or more, got {value} instead")
+
+
+def with_fixed_signs(components: Array) -> Array:
+    """Axes ``(n_axes, n_columns)``, the largest loading of each positive, of equals the first."""
+    size = np.abs(components)
+    # Rounding must not choose between loadings that are equal on paper.
+    first = np.argmax(size >= size.max(axis=1, keepdims=True) * (1.0 - 1e-6), axis=1)
+    signs = np.sign(components[np.arange(len(components)), first])
+    return np.asarray(components * signs[:, np.newaxis], dtype=np.float64)

@@ -109,6 +109,7 @@ def fit_sample(
     feature_names: Sequence[str],
     is_count: NDArray[np.bool_],
     settings: FitSettings,
+    n_alike: int = 0,
     try_all: TryAll = map,
 ) -> SampleFit:
     """Fit preparation, mixture and centres, and again without each fold of entities.
@@ -117,6 +118,7 @@ def fit_sample(
     ----------
     values : ``(n_rows, n_features)`` native rows, in an order that does not depend on chance
     groups : ``(n_rows,)`` entity of each row
+    n_alike : features at the end that are of one space; see `fit_preparation`
     try_all : how the candidates of the selection are tried
 
     Raises
@@ -135,12 +137,14 @@ def fit_sample(
         winsorize_sd=settings.winsorize_sd,
         explained_variance=settings.explained_variance,
         max_components=max(2, min(settings.max_pca_components, n_entities // ENTITIES_A_ROW)),
+        n_alike=n_alike,
     )
     form, selection = find_form(values, groups, preparation, n_entities, settings, try_all)
     geometry, fit = _fit_geometry(values, preparation, form, settings)
     row_folds = fold_of_rows(groups, fold_of, n_folds)
     folds = tuple(
-        _fit_fold(values[row_folds != fold], geometry, form, settings) for fold in range(n_folds)
+        _fit_fold(values[row_folds != fold], geometry, form, settings, n_alike)
+        for fold in range(n_folds)
     )
     return SampleFit(geometry, CrossFit(folds, fold_of), fit, form, selection)
 
@@ -240,7 +244,7 @@ def _fit_geometry(
 
 
 def _fit_fold(
-    values: Array, whole: PeerGeometry, form: Form, settings: FitSettings
+    values: Array, whole: PeerGeometry, form: Form, settings: FitSettings, n_alike: int
 ) -> PeerGeometry:
     """Geometry of the rows of all other folds, in the form of the fit on all rows.
 
@@ -252,6 +256,7 @@ def _fit_fold(
         values,
         feature_names=whole.preparation.feature_names,
         winsorize_sd=settings.winsorize_sd,
+        n_alike=n_alike,
         form=whole.preparation.form,
     )
     rows = preparation.project_winsorized(values, settings.winsorize_sd)

@@ -12,7 +12,7 @@ from shoal.kernels.calibration import TailReference, combine, log_p_values
 from shoal.kernels.centroids import assign
 from shoal.kernels.gaussians import Mixture, responsibility_entropy
 from shoal.kernels.preparation import Preparation
-from shoal.kernels.reasons import Reason, implied_gaussian, rank_reasons
+from shoal.kernels.reasons import Reason, implied_gaussian, joint_reason, rank_reasons
 
 Array = NDArray[np.float64]
 
@@ -194,8 +194,16 @@ class Standard:
         return list(astuple(self))
 
 
-def explain_row(geometry: PeerGeometry, values: Array, *, top: int) -> tuple[list[Reason], Array]:
+def explain_row(
+    geometry: PeerGeometry, values: Array, *, top: int, n_joint: int = 0
+) -> tuple[list[Reason], Array]:
     """Reasons of one native row ``(n_features,)`` against its most responsible component.
+
+    Parameters
+    ----------
+    n_joint : features at the end of the row that say one thing, such as the coordinates of a
+        profile: one reason tells them all, by the place of the first. They are ranked by what they
+        add beyond a unit for each but one, which chance alone brings.
 
     Returns
     -------
@@ -206,15 +214,23 @@ def explain_row(geometry: PeerGeometry, values: Array, *, top: int) -> tuple[lis
     standardized = preparation.standardize(values[np.newaxis, :])
     projected = preparation.project(standardized)
     component = int(np.argmax(geometry.mixture.weighted_log_density(projected)[0]))
-    mean, covariance = implied_gaussian(
+    gaussian = implied_gaussian(
         preparation,
         geometry.mixture.means[component],
         geometry.mixture.full_covariances()[component],
     )
-    reasons = rank_reasons(standardized[0], mean, covariance, top=len(values))
-    known = [reason for reason in reasons if np.isfinite(values[reason.index])]
+    n_single = len(values) - n_joint
+    known = [
+        reason
+        for reason in rank_reasons(standardized[0], *gaussian, top=len(values))
+        if np.isfinite(values[reason.index]) and reason.index < n_single
+    ]
     expected = standardized[0].copy()
     for reason in known:
         expected[reason.index] = reason.expected_standardized
-    native = preparation.to_native(expected[np.newaxis, :])[0]
-    return known[:top], native
+    if n_joint and np.isfinite(values[n_single:]).all():
+        columns = np.arange(n_single, len(values))
+        contribution, expected[n_single:] = joint_reason(standardized[0], *gaussian, columns)
+        known.append(Reason(n_single, contribution, float(expected[n_single]), "high"))
+        known.sort(key=lambda r: -r.contribution + (n_joint - 1) * (r.index == n_single))
+    return known[:top], preparation.to_native(expected[np.newaxis, :])[0]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shoal.errors import ConfigError, DataError
-from shoal.kernels.arrays import Array, as_rows, require_at_least
+from shoal.kernels.arrays import Array, as_rows, require_at_least, with_fixed_signs
 from shoal.kernels.scaling import Scaling, as_native, fit_scaling
 
 MIN_RESIDUAL_VARIANCE = 1e-3
@@ -172,6 +172,7 @@ def fit_preparation(
     explained_variance: float = 0.95,
     max_components: int = 30,
     scale_floor: float = 0.05,
+    n_alike: int = 0,
     form: PreparationForm | None = None,
 ) -> Preparation:
     """Fit a preparation on reference rows.
@@ -185,6 +186,10 @@ def fit_preparation(
     explained_variance : share in (0, 1] of the variance that the components kept must reach
     scale_floor : least scale, so that a departure from a constant counts and stays finite;
         relative to the feature's size where that is below 1
+    n_alike : features at the end that are coordinates of one space, such as those of a profile:
+        they share the largest of their scales, so that distances in it stay what they are, and all
+        of it weighs about as much as one feature (as in multiple factor analysis: Escofier &
+        Pagès 1994, Comput. Stat. Data Anal. 18)
     form : another fit's choices, taken over instead of ``is_count``, ``explained_variance``
         and ``max_components``
 
@@ -206,6 +211,8 @@ def fit_preparation(
         winsorize_sd=winsorize_sd,
         scale_floor=scale_floor,
     )
+    if n_alike:
+        scaling.scale[-n_alike:] = scaling.scale[-n_alike:].max()
     axes = _fit_axes(
         scaling.standardize(native, bound=winsorize_sd),
         explained_variance=explained_variance,
@@ -279,7 +286,7 @@ def _fit_axes(
         kept, residual_dimensions = form.n_components, form.residual_dimensions
     return _Axes(
         mean=mean,
-        components=_with_fixed_signs(eigenvectors[:kept]),
+        components=with_fixed_signs(eigenvectors[:kept]),
         residual_variances=_residual_variances(
             eigenvalues[kept:], eigenvectors[kept:], residual_dimensions
         ),
@@ -346,12 +353,3 @@ def _residual_variances(discarded: Array, axes: Array, residual_dimensions: int)
     if is_varying.any():
         variances *= float((own / variances).sum()) / residual_dimensions
     return np.asarray(np.maximum(variances, LEAST_OF_RESIDUAL * alike), dtype=np.float64)
-
-
-def _with_fixed_signs(components: Array) -> Array:
-    """Turn each component so that its largest loading is positive, the first one of equals."""
-    size = np.abs(components)
-    # Rounding must not choose between loadings that are equal on paper.
-    first = np.argmax(size >= size.max(axis=1, keepdims=True) * (1.0 - 1e-6), axis=1)
-    signs = np.sign(components[np.arange(len(components)), first])
-    return np.asarray(components * signs[:, np.newaxis], dtype=np.float64)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from shoal.errors import DataError
@@ -79,7 +79,8 @@ def rank_reasons(z: ArrayLike, mean: Array, covariance: Array, *, top: int = 5) 
         If ``top`` is below 1.
     """
     require_at_least(1, top, "top")
-    pull, precision = _pull(z, mean, covariance)
+    pull, whole = _pull(z, mean, covariance)
+    precision = np.diagonal(whole)
     contributions = pull**2 / precision
     expected = np.asarray(z, dtype=np.float64) - pull / precision
     order = np.argsort(-contributions, kind="stable")[:top]
@@ -94,8 +95,36 @@ def rank_reasons(z: ArrayLike, mean: Array, covariance: Array, *, top: int = 5) 
     ]
 
 
+def joint_reason(
+    z: ArrayLike, mean: Array, covariance: Array, columns: NDArray[np.intp]
+) -> tuple[float, Array]:
+    """What several features together add to a row's distance, given its other features.
+
+    With B the columns, (P(z − m))_Bᵀ (P_BB)⁻¹ (P(z − m))_B: the same drop as of one feature, were
+    all of them as the others imply.
+
+    Parameters
+    ----------
+    z, mean, covariance : as in `rank_reasons`
+    columns : ``(n_columns,)`` places of the features
+
+    Returns
+    -------
+    The contribution, and what is expected of the features ``(n_columns,)``, standard units
+
+    Raises
+    ------
+    DataError
+        As `rank_reasons`.
+    """
+    pull, precision = _pull(z, mean, covariance)
+    moved = np.linalg.solve(precision[np.ix_(columns, columns)], pull[columns])
+    expected = np.asarray(z, dtype=np.float64)[columns] - moved
+    return float(pull[columns] @ moved), expected
+
+
 def _pull(z: ArrayLike, mean: Array, covariance: Array) -> tuple[Array, Array]:
-    """P(z − m) and the diagonal of P, with P the inverse covariance."""
+    """P(z − m) and P, the inverse covariance."""
     row = np.asarray(z, dtype=np.float64)
     if row.shape != mean.shape or covariance.shape != (*mean.shape, *mean.shape):
         raise DataError(
@@ -108,5 +137,5 @@ def _pull(z: ArrayLike, mean: Array, covariance: Array) -> tuple[Array, Array]:
         factor = cho_factor(covariance, lower=True)
     except np.linalg.LinAlgError as error:
         raise DataError("the covariance to explain with is not positive definite") from error
-    precision = np.diagonal(cho_solve(factor, np.eye(len(row))))
+    precision = np.asarray(cho_solve(factor, np.eye(len(row))), dtype=np.float64)
     return np.asarray(cho_solve(factor, row - mean), dtype=np.float64), precision

@@ -87,7 +87,12 @@ def compared_rows(
         versions.append(F.when(is_own, F.lit(version)))
     known = F.filter(F.array(*versions), lambda version: version.isNotNull())
     rules = [
-        VectorRule(F.col("model_version") == version, model.feature_set, model.feature_names)
+        VectorRule(
+            F.col("model_version") == version,
+            model.feature_set,
+            model.feature_names,
+            model.profile,
+        )
         for version, model in sorted(models.items())
     ]
     tagged = features.withColumn("model_version", F.explode(known))

@@ -23,6 +23,7 @@ from shoal.kernels.peer_fit import (
     fit_sample,
 )
 from shoal.kernels.peer_model import PeerGeometry, Standard
+from shoal.kernels.profiles import fit_profile_axes
 from shoal.kernels.standards import (
     rows_behind_small_slices,
     standardized,
@@ -31,9 +32,19 @@ from shoal.kernels.standards import (
 )
 from shoal.models.candidates import MIXTURE, candidate_rows, try_side_by_side
 from shoal.models.mllib import fit_kmeans_on_all, fit_mixture_on_all, prepared_vectors
-from shoal.models.peer_models import PARENT, geometry_columns, reference_columns
+from shoal.models.peer_models import (
+    PARENT,
+    geometry_columns,
+    profile_columns,
+    reference_columns,
+)
 from shoal.models.refine import adopt_parent, refine_slices, slice_cross_fits, slice_facts
-from shoal.models.vectors import feature_matrix
+from shoal.models.vectors import (
+    feature_matrix,
+    profile_arrays,
+    profile_coordinates,
+    profiles_of,
+)
 from shoal.models.weeks import weekend_rows
 from shoal.spark.sampling import hash_sample
 from shoal.spark.session import persisted
@@ -52,6 +63,7 @@ class FitRequest:
     is_count : features that may be heavy-tailed, by name
     min_entities, min_rows : below these there is no model
     slice_min_entities : below this a slice calibrates on its parent
+    profile_axes : most axes that the profile enters by; 0 leaves it out
     """
 
     entity_type: str
@@ -63,6 +75,7 @@ class FitRequest:
     sample_rows: int
     slice_min_entities: int
     slice_max_rows: int
+    profile_axes: int
 
 
 @dataclass(frozen=True)
@@ -84,8 +97,9 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
 
     Parameters
     ----------
-    reference : entity × day with ``entity_id``, ``event_date``, ``slice`` and ``features``
-        (``array<double>`` in the order of ``request.is_count``), the whole reference window
+    reference : entity × day with ``entity_id``, ``event_date``, ``slice``, ``features``
+        (``array<double>`` in the order of ``request.is_count``) and ``profile``, the whole
+        reference window
 
     Raises
     ------
@@ -94,19 +108,34 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
     """
     started = time.monotonic()
     with persisted(reference) as rows:
-        drawn = hash_sample(rows, max_rows=request.sample_rows)
+        drawn = hash_sample(_with_profile_arrays(rows), max_rows=request.sample_rows)
         sample = drawn.rows
         _require_enough(sample, request)
         names, chosen = _known_features(sample, request)
         rows = rows.withColumn("features", _pick(chosen))
         values = feature_matrix(sample["features"])[:, chosen]
         groups = sample["entity_id"].to_numpy(dtype=str)
+        is_count = [request.is_count[name] for name in names]
+        profiles = profiles_of(sample)
+        profile = fit_profile_axes(
+            profiles,
+            groups,
+            n_axes=request.profile_axes,
+            random_state=request.settings.random_state,
+        )
+        if profile is not None:
+            coordinates = profile_coordinates(F.lit(0), [profile])
+            rows = rows.withColumn("features", F.concat("features", coordinates))
+            values = np.hstack([values, profile.coordinates(profiles)])
+            names += profile.names
+            is_count += [False] * len(profile.names)
         fitted = fit_sample(
             values,
             groups,
             feature_names=names,
-            is_count=np.asarray([request.is_count[name] for name in names]),
+            is_count=np.asarray(is_count),
             settings=request.settings,
+            n_alike=len(profile.names) if profile else 0,
             try_all=partial(
                 try_side_by_side,
                 reference.sparkSession,
@@ -130,8 +159,10 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
     whole, standards = _global_row(
         geometry, fitted, slice_fits, sample, values, groups, small, request.slice_min_entities
     )
+    whole |= profile_columns(profile)
     shared = {
         **geometry_columns(geometry),
+        **profile_columns(None),
         "entity_type": request.entity_type,
         "feature_set": request.feature_set,
         "fitted_by": fitted_by,
@@ -171,6 +202,10 @@ def _known_features(
     if not len(chosen):
         raise DataError(f"{request.entity_type}: no feature is known in the reference window")
     return [names[index] for index in chosen], chosen
+
+
+def _with_profile_arrays(rows: DataFrame) -> DataFrame:
+    return rows.select("entity_id", "event_date", "slice", "features", *profile_arrays())
 
 
 def _pick(chosen: NDArray[np.intp]) -> Any:

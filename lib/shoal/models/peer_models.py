@@ -18,6 +18,7 @@ from shoal.kernels.peer_model import (
     Standard,
     WeekReferences,
 )
+from shoal.kernels.profiles import ProfileAxes, Profiles
 
 Array = NDArray[np.float64]
 PARENT = "parent"
@@ -27,8 +28,9 @@ WEEKDAY_COLUMNS = ("reference_density", "reference_distance", "reference_combine
 WEEKEND_COLUMNS = ("weekend_density", "weekend_distance", "weekend_combined")
 REFERENCE_COLUMNS = (*WEEKDAY_COLUMNS, *WEEKEND_COLUMNS)
 SPREAD_COLUMNS = ("distance_mean", "distance_sd", "distance_p95")
+PROFILE_COLUMNS = ("profile_terms", "profile_kinds", "profile_axes")
 PEER_MODEL_COLUMNS = (
-    "model_version", "entity_type", "slice", "feature_set", "feature_names",
+    "model_version", "entity_type", "slice", "feature_set", "feature_names", *PROFILE_COLUMNS,
     *(name for name in GEOMETRY_ARRAYS if name != "covariance_type"), *REFERENCE_COLUMNS,
     "score_standard", *SPREAD_COLUMNS, "calibration", "reference_entities", "reference_days",
 )  # fmt: skip
@@ -45,6 +47,7 @@ class PeerModel:
     standard : what its scores are measured by before they are compared with the references
     spread : how far from its centre the reference of each cluster lies; ``None`` of a model that
         was fitted before that was stored
+    profile : axes behind the last of its features; of a slice's model its parent's
     parent : the global model of its type, where `PeerModels.of` has found it
     """
 
@@ -60,7 +63,13 @@ class PeerModel:
     calibration: str
     reference_entities: int
     reference_days: int
+    profile: ProfileAxes | None = None
     parent: "PeerModel | None" = None
+
+    @property
+    def n_profile(self) -> int:
+        """How many of its features, the last ones, are coordinates of the profile."""
+        return len(self.profile.names) if self.profile else 0
 
     def log_p(
         self, log_density: Array, centroid_distance: Array, *, is_weekend: bool
@@ -69,14 +78,24 @@ class PeerModel:
         references = self.references.of(is_weekend=is_weekend)
         return self.standard.log_p(log_density, centroid_distance, references)
 
-    def reorder(self, values: Array, names: Sequence[str]) -> Array:
-        """Rows in the features of another model, in those of this one; NaN what that lacks."""
+    def reorder(self, values: Array, names: Sequence[str], profiles: Profiles | None) -> Array:
+        """Rows in the features of another model, in those of this one; NaN what that lacks.
+
+        The coordinates of profiles are found anew: axes are each model's own.
+        """
         places = {name: index for index, name in enumerate(names)}
-        known = [(i, places[name]) for i, name in enumerate(self.feature_names) if name in places]
+        n_columns = len(self.feature_names) - self.n_profile
+        known = [
+            (i, places[name])
+            for i, name in enumerate(self.feature_names[:n_columns])
+            if name in places
+        ]
         own = np.full((len(values), len(self.feature_names)), np.nan)
         if known:
             mine, theirs = zip(*known, strict=True)
             own[:, mine] = values[:, theirs]
+        if self.profile and profiles is not None:
+            own[:, n_columns:] = self.profile.coordinates(profiles)
         return own
 
     @property
@@ -106,6 +125,14 @@ def geometry_columns(geometry: PeerGeometry) -> dict[str, Any]:
         name: value.tolist() if isinstance(value, np.ndarray) else value
         for name, value in arrays.items()
     }
+
+
+def profile_columns(profile: ProfileAxes | None) -> dict[str, Any]:
+    """Columns of ``models`` that hold the axes of profiles; empty where there are none."""
+    if profile is None:
+        return {name: [] for name in PROFILE_COLUMNS}
+    parts = (list(profile.terms), list(profile.kinds), profile.components.tolist())
+    return dict(zip(PROFILE_COLUMNS, parts, strict=True))
 
 
 def reference_columns(references: WeekReferences | None) -> dict[str, list[float]]:
@@ -142,6 +169,7 @@ def peer_model(row: Mapping[str, Any]) -> PeerModel:
         calibration=row["calibration"],
         reference_entities=int(row["reference_entities"]),
         reference_days=int(row["reference_days"]),
+        profile=_profile(row),
     )
 
 
@@ -156,6 +184,14 @@ def _own_references(row: Mapping[str, Any]) -> WeekReferences:
         return WeekReferences(weekday, weekday)
     weekend = References(*(fit_tail(_array(row[name])) for name in WEEKEND_COLUMNS))
     return WeekReferences(weekday, weekend)
+
+
+def _profile(row: Mapping[str, Any]) -> ProfileAxes | None:
+    terms, kinds, axes = (row[name] for name in PROFILE_COLUMNS)
+    # Null of a model that was fitted before there were profiles, empty of one that has none.
+    if terms is None or not len(terms):
+        return None
+    return ProfileAxes(tuple(terms), tuple(kinds), _array(axes))
 
 
 def _spread(row: Mapping[str, Any]) -> ClusterSpread | None:
@@ -204,7 +240,11 @@ class PeerModels:
             {
                 (model.entity_type, model.slice): model
                 if model.slice == GLOBAL_SLICE
-                else replace(model, parent=parents.get(model.entity_type))
+                else _with_parent(model, parents.get(model.entity_type))
                 for model in models
             }
         )
+
+
+def _with_parent(model: PeerModel, parent: PeerModel | None) -> PeerModel:
+    return replace(model, parent=parent, profile=parent.profile if parent else None)

@@ -13,11 +13,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts.features import FEATURE_BY_NAME, NOVEL_DIMENSIONS, Feature
-from shoal.contracts.scores import MOVED
+from shoal.contracts.scores import MOVED, PROFILE_SHARE
 from shoal.kernels.peer_model import explain_row
+from shoal.kernels.profiles import Profiles
 from shoal.models.listing import NightEntity, night_entity
 from shoal.models.peer_models import PeerModel, PeerModels
-from shoal.models.vectors import BUILTIN
+from shoal.models.vectors import BUILTIN, feature_matrix, profile_arrays, profiles_of
 
 _KEY = ["event_date", "entity_type", "entity_id"]
 _PEERS = ["event_date", "entity_type", "slice"]
@@ -31,6 +32,7 @@ class PeerQuestion:
     Attributes
     ----------
     column : place of the feature in ``features``
+    term : the term of the profile whose share is asked for, instead of a feature
     """
 
     event_date: date
@@ -40,6 +42,7 @@ class PeerQuestion:
     column: int
     bound: float
     is_high: bool
+    term: str | None = None
 
 
 def add_reasons(
@@ -68,15 +71,15 @@ def add_reasons(
     questions: list[PeerQuestion] = []
     explained = []
     for line in lines:
-        vector, novelty = vectors[night_entity(line)]
+        vector, profile, novelty = vectors[night_entity(line)]
         tonight, of_entity = models[line["event_date"]], (line["entity_type"], line["slice"])
         model, golden = tonight.find(*of_entity), tonight.find_golden(*of_entity)
         reasons = []
         if model and golden and line.get("lane") == MOVED:
-            own = golden.reorder(vector[np.newaxis], model.feature_names)[0]
-            reasons = reasons_of(golden, own, top)
+            own = golden.reorder(vector[np.newaxis], model.feature_names, profile)[0]
+            reasons = reasons_of(golden, own, profile, top)
         elif model:
-            reasons = reasons_of(model, vector, top)
+            reasons = reasons_of(model, vector, profile, top)
         explained.append({**line, "novelty": novelty, "reasons": reasons})
         questions += [_question(line, model, reason) for reason in reasons if model]
     counts = iter(_count_sharing(questions, entity_days, scores))
@@ -88,7 +91,7 @@ def add_reasons(
 
 def _vectors_of(
     lines: Sequence[Mapping[str, Any]], entity_days: DataFrame
-) -> dict[NightEntity, tuple[NDArray[np.float64], int]]:
+) -> dict[NightEntity, tuple[NDArray[np.float64], Profiles, int]]:
     keys = entity_days.sparkSession.createDataFrame(
         [night_entity(line) for line in lines],
         "event_date date, entity_type string, entity_id string",
@@ -96,24 +99,50 @@ def _vectors_of(
     counted = [F.coalesce(F.col(f"new_{name}_count"), F.lit(0)) for name in NOVEL_DIMENSIONS]
     rows = (
         entity_days.join(F.broadcast(keys), _KEY, how="left_semi")
-        .select(*_KEY, "features", sum(counted, F.lit(0)).alias("novelty"))
+        .select(*_KEY, "features", *profile_arrays(), sum(counted, F.lit(0)).alias("novelty"))
         .collect()
     )
     return {
-        night_entity(r): (np.asarray(r["features"], dtype=float), int(r["novelty"])) for r in rows
+        night_entity(row): (
+            np.asarray(row["features"], dtype=float),
+            Profiles.of([row["terms"]], [row["counts"]]),
+            int(row["novelty"]),
+        )
+        for row in rows
     }
 
 
-def reasons_of(model: PeerModel, vector: NDArray[np.float64], top: int) -> list[dict[str, Any]]:
-    """The strongest reasons of a native row ``(n_features,)``, but for the counts of peers."""
-    reasons, expected = explain_row(model.geometry, vector, top=top)
+def reasons_of(
+    model: PeerModel, vector: NDArray[np.float64], profile: Profiles, top: int
+) -> list[dict[str, Any]]:
+    """The strongest reasons of a native row ``(n_features,)``, but for the counts of peers.
+
+    All that a profile adds is one reason, told by the term that departs most.
+    """
+    n_columns = len(vector) - model.n_profile
+    reasons, expected = explain_row(model.geometry, vector, top=top, n_joint=model.n_profile)
     found = []
     for reason in reasons:
+        if model.profile and reason.index >= n_columns:
+            told = model.profile.telling_term(profile, expected[n_columns:])
+            found.append(
+                {
+                    "feature": PROFILE_SHARE,
+                    "term": told.term,
+                    "value": told.share,
+                    "expected": told.expected,
+                    "unit": "share",
+                    "contribution": float(reason.contribution),
+                    "direction": "high" if told.share >= told.expected else "low",
+                }
+            )
+            continue
         name = model.feature_names[reason.index]
         smallest, largest = _bounds(model, reason.index)
         found.append(
             {
                 "feature": name,
+                "term": None,
                 "value": float(vector[reason.index]),
                 "expected": min(max(float(expected[reason.index]), smallest), largest),
                 "unit": _unit(model, reason.index),
@@ -147,14 +176,16 @@ def _built_in(model: PeerModel, index: int) -> Feature | None:
 
 
 def _question(line: Mapping[str, Any], model: PeerModel, reason: Mapping[str, Any]) -> PeerQuestion:
+    term = reason["term"]
     return PeerQuestion(
         line["event_date"],
         line["entity_type"],
         line["slice"],
         line["entity_id"],
-        model.feature_names.index(reason["feature"]),
+        0 if term else model.feature_names.index(reason["feature"]),
         reason["value"],
         reason["direction"] == "high",
+        term,
     )
 
 
@@ -176,7 +207,7 @@ def _count_sharing(
     rows = (
         entity_days.join(F.broadcast(asked), _PEERS, how="left_semi")
         .join(scores.select(*_KEY), _KEY, how="left_semi")
-        .select(*_KEY, "slice", "features")
+        .select(*_KEY, "slice", "features", *profile_arrays())
         .mapInPandas(count, _SHARING)
         .groupBy("question")
         .agg(F.sum("peers_sharing").alias("peers_sharing"), F.sum("peers").alias("peers"))
@@ -194,8 +225,8 @@ def count_sharing(batch: pd.DataFrame, questions: Sequence[PeerQuestion]) -> pd.
 
     Parameters
     ----------
-    batch : ``event_date``, ``entity_type``, ``entity_id``, ``slice`` and ``features`` of scored
-        entities; peers share night, type and slice, and none is its own
+    batch : ``event_date``, ``entity_type``, ``entity_id``, ``slice``, ``features``, ``terms`` and
+        ``counts`` of scored entities; peers share night, type and slice, and none is its own
 
     Returns
     -------
@@ -209,8 +240,7 @@ def count_sharing(batch: pd.DataFrame, questions: Sequence[PeerQuestion]) -> pd.
         if kind not in peers_of:
             continue
         peers = peers_of[kind]
-        rows = np.stack([np.asarray(row, dtype=float) for row in peers["features"]])
-        values = rows[:, group["column"].to_numpy()]
+        values = _asked_values(peers, group)
         is_other = peers["entity_id"].to_numpy()[:, None] != group["entity_id"].to_numpy()[None, :]
         bound = group["bound"].to_numpy()
         # A comparison with NaN, a feature the peer doesn't have, is false either way.
@@ -222,3 +252,14 @@ def count_sharing(batch: pd.DataFrame, questions: Sequence[PeerQuestion]) -> pd.
         }
         parts.append(pd.DataFrame(counts))
     return pd.concat(parts, ignore_index=True).astype("int64")
+
+
+def _asked_values(peers: pd.DataFrame, asked: pd.DataFrame) -> NDArray[np.float64]:
+    """Values ``(n_peers, n_asked)``, NaN where a peer has none."""
+    values = feature_matrix(peers["features"])[:, asked["column"].to_numpy()]
+    terms = asked["term"].to_numpy(dtype=object)
+    if any(terms):
+        profiles = profiles_of(peers)
+        for place in np.flatnonzero(terms):
+            values[:, place] = profiles.share_of(terms[place])
+    return values

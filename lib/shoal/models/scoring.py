@@ -19,7 +19,7 @@ from shoal.errors import DataError
 from shoal.kernels.centroids import ClusterSpread
 from shoal.kernels.peer_model import Measures
 from shoal.models.peer_models import PeerModel, PeerModels
-from shoal.models.vectors import feature_matrix
+from shoal.models.vectors import feature_matrix, profile_arrays, profiles_of
 from shoal.models.weeks import is_weekend
 
 KEYS = ["event_date", "entity_type", "entity_id"]
@@ -57,7 +57,8 @@ def judge_entities(
 
     Parameters
     ----------
-    entity_days : entity × day with ``slice``, ``event_count``, ``features``, ``bad_feature``
+    entity_days : entity × day with ``slice``, ``event_count``, ``features``, ``bad_feature``, and
+        ``profile`` where a frozen model looks at it
     models : those that serve each night
 
     Returns
@@ -70,7 +71,14 @@ def judge_entities(
         for batch in batches:
             yield judge_batch(batch, models, min_events=min_events)
 
-    wanted = entity_days.select(*KEYS, "slice", "event_count", "features", "bad_feature")
+    wanted = entity_days.select(
+        *KEYS,
+        "slice",
+        "event_count",
+        "features",
+        "bad_feature",
+        *(profile_arrays() if _looks_at_profiles(models) else []),
+    )
     return wanted.mapInPandas(judge, _JUDGED)
 
 
@@ -105,11 +113,18 @@ def judge_batch(
         values = feature_matrix(batch["features"].iloc[rows])
         columns = score_columns(model, values, is_weekend=is_weekend(day))
         if golden is not None:
-            own = golden.reorder(values, model.feature_names)
+            profiles = profiles_of(batch.iloc[rows]) if golden.profile else None
+            own = golden.reorder(values, model.feature_names, profiles)
             columns |= golden_columns(golden, own, is_weekend=is_weekend(day))
         for name, column in columns.items():
             judged[name][rows] = column
     return known.assign(**judged)[_JUDGED.fieldNames()]
+
+
+def _looks_at_profiles(models: Mapping[date, PeerModels]) -> bool:
+    """Whether a frozen model needs profiles; the others find their coordinates in ``features``."""
+    frozen = [serving.golden for serving in models.values() if serving.golden]
+    return any(model.profile for golden in frozen for model in golden.of_types())
 
 
 def score_columns(

@@ -1,5 +1,6 @@
 """Feature rows as vectors in a model's order."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+
+from shoal.kernels.profiles import ProfileAxes, Profiles
+from shoal.spark.udf import series_udf
 
 BUILTIN = "builtin"
 VALUES = "values"
@@ -20,12 +24,20 @@ class VectorRule:
     Attributes
     ----------
     is_own : condition on the row
-    names : features in the model's order
+    names : features in the model's order, the coordinates of its profile last
+    profile : axes of those, if it has any
     """
 
     is_own: Column
     feature_set: str
     names: Sequence[str]
+    profile: ProfileAxes | None = None
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Features that are not coordinates of a profile."""
+        n_profile = len(self.profile.names) if self.profile else 0
+        return self.names[: len(self.names) - n_profile]
 
 
 def add_vector(entity_days: DataFrame, rules: Sequence[VectorRule]) -> DataFrame:
@@ -39,10 +51,15 @@ def add_vector(entity_days: DataFrame, rules: Sequence[VectorRule]) -> DataFrame
     """
     vector = F.array().cast("array<double>")
     names = F.array().cast("array<string>")
-    for rule in rules:
-        vector = F.when(rule.is_own, _vector(rule.feature_set, rule.names)).otherwise(vector)
+    which = F.lit(None).cast("int")
+    for number, rule in enumerate(rules):
+        vector = F.when(rule.is_own, _vector(rule.feature_set, rule.columns)).otherwise(vector)
         labels = F.array(*(F.lit(name) for name in rule.names)).cast("array<string>")
         names = F.when(rule.is_own, labels).otherwise(names)
+        which = F.when(rule.is_own, F.lit(number)).otherwise(which)
+    if any(rule.profile for rule in rules):
+        axes = [rule.profile for rule in rules]
+        vector = F.concat(vector, profile_coordinates(which, axes))
 
     def is_bad(value: Column) -> Column:
         return value.isNotNull() & (F.isnan(value) | (F.abs(value) == F.lit(float("inf"))))
@@ -52,6 +69,32 @@ def add_vector(entity_days: DataFrame, rules: Sequence[VectorRule]) -> DataFrame
     return entity_days.withColumn("features", vector).withColumn(
         "bad_feature", F.get(F.transform(bad, lambda pair: pair["name"]), F.lit(0))
     )
+
+
+def profile_coordinates(which: Column, axes: Sequence[ProfileAxes | None]) -> Column:
+    """Coordinates of each row's ``profile`` on the axes it is to have; null without a profile.
+
+    One function for all axes: Spark runs Python for every row, whichever of them it needs.
+
+    Parameters
+    ----------
+    which : place in ``axes``, or null; no coordinates where there are no axes
+    """
+
+    def encode(which: pd.Series, terms: pd.Series, counts: pd.Series) -> pd.Series:
+        found = np.full(len(which), None, dtype=object)
+        found[:] = [[]] * len(which)
+        for number in which.dropna().unique():
+            own, places = axes[int(number)], np.flatnonzero(which == number)
+            if own is not None:
+                rows = pd.DataFrame({"terms": terms, "counts": counts}).iloc[places]
+                matrix = own.coordinates(profiles_of(rows)).tolist()
+                known = [[None if math.isnan(value) else value for value in row] for row in matrix]
+                for place, row in zip(places, known, strict=True):
+                    found[place] = row
+        return pd.Series(found)
+
+    return series_udf(encode, "array<double>")(which, *profile_arrays())
 
 
 def teaching_rows(
@@ -87,6 +130,16 @@ def _look_up(known: Column, wanted: Sequence[str]) -> Column:
 def feature_matrix(features: pd.Series) -> NDArray[np.float64]:
     """Rows ``(n_rows, n_features)`` of one feature vector or more, null as NaN."""
     return np.stack([np.asarray(row, dtype=float) for row in features])
+
+
+def profile_arrays() -> list[Column]:
+    """The profile as two arrays, ``terms`` and ``counts``, as Python takes them in."""
+    return [F.col("profile.term").alias("terms"), F.col("profile.count").alias("counts")]
+
+
+def profiles_of(rows: pd.DataFrame) -> Profiles:
+    """Profiles of rows with the columns of `profile_arrays`."""
+    return Profiles.of(rows["terms"].tolist(), rows["counts"].tolist())
 
 
 def feature_column(feature_set: str, name: str) -> Column:

@@ -13,6 +13,8 @@ from shoal.config import Settings, config_hash
 from shoal.contracts import ENTITY_FEATURES
 from shoal.contracts.features import FEATURE_BY_NAME, FEATURE_NAMES
 from shoal.errors import DataError
+from shoal.features.dimensions import peer_network
+from shoal.features.slices import is_inside
 from shoal.kernels.form import FitSettings
 from shoal.models.fit import FitRequest, FitResult, fit_models
 from shoal.models.registry import (
@@ -28,6 +30,7 @@ from shoal.pipelines.context import Context, library_versions
 from shoal.pipelines.plan import NightPlan
 from shoal.pipelines.span import Outcome, Span
 from shoal.spark.nights import Night, read_published
+from shoal.spark.sampling import cap_groups
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +197,13 @@ def reference_rows(
     names = _value_names(reference) if feature_set == VALUES else list(FEATURE_NAMES)
     rule = VectorRule(F.col("entity_type") == F.lit(entity_type), feature_set, names)
     rows = teaching_rows(reference, [rule], min_events=settings.score.min_events)
-    return rows.select("entity_id", "event_date", "slice", "features"), names, feature_set
+    rows = rows.select("entity_id", "event_date", "slice", "features", "profile")
+    if entity_type == "source_address":
+        address = F.col("entity_id")
+        # At home all may be of one network, and nobody from outside can add to them.
+        outside = F.when(~is_inside(address, settings.home_networks), peer_network(address))
+        rows = cap_groups(rows, outside, max_share=settings.fit.max_network_share)
+    return rows, names, feature_set
 
 
 def _value_names(reference: DataFrame) -> list[str]:
@@ -224,4 +233,5 @@ def _request(
         sample_rows=fit.sample_rows,
         slice_min_entities=settings.slices.min_entities,
         slice_max_rows=settings.slices.max_rows,
+        profile_axes=fit.profile_axes,
     )

@@ -128,6 +128,14 @@ def meaning_of_models(
     tables: dict[str, pd.DataFrame] = {}
     for model in sorted(models.of_types(), key=lambda model: model.model_version):
         name, geometry = model.model_version, model.geometry
+        if model.profile:
+            tables[f"{name}: axes of the profile, in square roots of shares"] = pd.DataFrame(
+                [
+                    {"axis": axis, "term": term, "loading": loading}
+                    for axis in range(1, model.n_profile)
+                    for term, loading in model.profile.leading_terms(axis - 1, _LOADINGS_SHOWN)
+                ]
+            )
         tables[f"{name}: loadings of its principal components"] = pd.DataFrame(
             [vars(item) for item in loadings(geometry, top=_LOADINGS_SHOWN)]
         )

@@ -65,6 +65,7 @@ def vector_rules(models: Mapping[date, PeerModels]) -> list[VectorRule]:
             & F.col("event_date").isin(sorted(nights[version])),
             model.feature_set,
             model.feature_names,
+            model.profile,
         )
         for version, model in sorted(known.items())
     ]

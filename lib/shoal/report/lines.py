@@ -14,6 +14,9 @@ _COUNT_LIKE = {"bytes": "bytes", "seconds": "s", "share": "", "circle": "", "0 t
 def reason_text(reason: Mapping[str, Any]) -> str:
     """``port distinct 212 service ports (expected 3.1; 0 of 41 peers as high)``."""
     name = plain(str(reason["feature"])).replace("_", " ")
+    if reason.get("term"):
+        kind, _, value = str(reason["term"]).partition("=")
+        name = f"{kind} {plain(value)} share"
     unit = reason.get("unit") or ""
     shown = _COUNT_LIKE.get(unit, unit)
     unit_text = f" {shown}" if shown and shown.rstrip("s") not in name else ""

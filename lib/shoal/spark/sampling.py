@@ -44,5 +44,28 @@ def bound_groups(rows: DataFrame, group: Sequence[str], *, max_rows: int) -> Dat
     return bounded.where(_bucket() < share).select(*rows.columns)
 
 
-def _bucket() -> Column:
-    return F.pmod(F.xxhash64("entity_id"), F.lit(_BUCKETS))
+def cap_groups(rows: DataFrame, group: Column, *, max_share: float) -> DataFrame:
+    """The rows without those of entities, by their hash, that are too much of their group.
+
+    No group is more than about ``max_share`` of what is left beside those that are at the cap
+    themselves: whoever can make up entities, such as the addresses of a network, can't outnumber
+    the others.
+
+    Parameters
+    ----------
+    group : of a row; null is nobody's, and not capped
+    """
+    total = rows.count()
+    capped = F.col("capped_group")
+    grouped = rows.withColumn("capped_group", group)
+    sizes = grouped.where(capped.isNotNull()).groupBy(capped).agg(F.count("*").alias("group_rows"))
+    others = F.lit(total) - F.col("group_rows")
+    most = F.lit(max_share / (1.0 - max_share)) * others
+    share = F.coalesce(F.floor(F.lit(_BUCKETS) * most / F.col("group_rows")), F.lit(_BUCKETS))
+    bounded = grouped.join(F.broadcast(sizes), "capped_group", how="left")
+    # By a hash of its own: a sample takes the smallest of the other, and would take all of these.
+    return bounded.where(_bucket(F.lit("cap")) < share).select(*rows.columns)
+
+
+def _bucket(*salt: Column) -> Column:
+    return F.pmod(F.xxhash64("entity_id", *salt), F.lit(_BUCKETS))

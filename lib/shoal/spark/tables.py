@@ -243,23 +243,45 @@ def _apply_one(warehouse: Warehouse, table: Table) -> str:
             f"table {warehouse.location(table)} has contract version {found}, newer than this "
             f"Shoal's {table.version}: use the Shoal that made it, or a newer one"
         )
-    existing = {f.name: f.dataType for f in warehouse._load(table).schema.fields}
-    added = [c for c in table.columns if c.name not in existing]
-    for column in table.columns:
-        if column.name in existing and not same_type(existing[column.name], column.type):
-            raise ContractError(
-                f"table {warehouse.location(table)}, column {column.name}: type "
-                f"{existing[column.name].simpleString()}, contract version {table.version} wants "
-                f"{column.type.simpleString()}: types never change; copy the table by hand"
-            )
-    name = warehouse.identifier(table)
+    name, faults = warehouse.identifier(table), list[str]()
+    added = _added(warehouse._load(table).schema, table.schema, (), faults)
+    if faults:
+        raise ContractError(
+            f"table {warehouse.location(table)}, contract version {table.version}: "
+            f"{'; '.join(faults)}: types never change; copy the table by hand"
+        )
     if added:
-        columns = ", ".join(_column_ddl(table.schema[c.name]) for c in added)
-        warehouse.spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({columns})")
+        warehouse.spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({', '.join(added)})")
     warehouse.spark.sql(
         f"ALTER TABLE {name} SET TBLPROPERTIES ('{VERSION_PROPERTY}' = '{table.version}')"
     )
     return "altered"
+
+
+def _added(
+    found: T.DataType, wanted: T.DataType, path: tuple[str, ...], faults: list[str]
+) -> list[str]:
+    """DDL of the columns, and of the fields within columns, that a type lacks of the wanted one.
+
+    What can't come about by adding goes to ``faults``.
+    """
+    if isinstance(found, T.ArrayType) and isinstance(wanted, T.ArrayType):
+        return _added(found.elementType, wanted.elementType, (*path, "element"), faults)
+    if isinstance(found, T.StructType) and isinstance(wanted, T.StructType):
+        own = {field.name: field.dataType for field in found.fields}
+        added = []
+        for field in wanted.fields:
+            if field.name in own:
+                added += _added(own[field.name], field.dataType, (*path, field.name), faults)
+            else:
+                within = "".join(f"{quote_identifier(part)}." for part in path)
+                added.append(within + _column_ddl(field))
+        return added
+    if not same_type(found, wanted):
+        faults.append(
+            f"column {'.'.join(path)}: type {found.simpleString()}, wanted {wanted.simpleString()}"
+        )
+    return []
 
 
 def _create_statement(warehouse: Warehouse, table: Table) -> str:

@@ -8,11 +8,9 @@ from pyspark.sql import Column
 from pyspark.sql.pandas.functions import pandas_udf
 
 
-def series_udf(
-    function: Callable[[pd.Series], pd.Series], returns: str
-) -> Callable[[Column], Column]:
-    """Return a column function that applies ``function`` batch by batch.
+def series_udf(function: Callable[..., pd.Series], returns: str) -> Callable[..., Column]:
+    """Return a function of columns that applies ``function``, of as many series, batch by batch.
 
     pyspark's overloads of ``pandas_udf`` don't follow a plain function through, hence the cast.
     """
-    return cast(Callable[[Column], Column], pandas_udf(cast(Any, function), cast(Any, returns)))
+    return cast(Callable[..., Column], pandas_udf(cast(Any, function), cast(Any, returns)))

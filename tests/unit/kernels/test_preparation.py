@@ -245,3 +245,16 @@ def test_empty_and_misshapen_values_are_refused():
         fit(np.ones((4, 3)), is_count=[True])
     with pytest.raises(DataError, match="standardized"):
         fit(np.ones((4, 3))).project(np.ones((4, 2)))
+
+
+def test_coordinates_of_one_space_share_the_largest_scale():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(500, 4)) * (5.0, 1.0, 0.2, 0.02)
+    apart, alike = fit(values), fit(values, n_alike=3)
+    np.testing.assert_array_equal(alike.scale, apart.scale[[0, 1, 1, 1]])
+    np.testing.assert_array_equal(alike.center, apart.center)
+    # Distances within that space are what they were, but for one factor.
+    standardized = alike.standardize(values)
+    lengths = np.linalg.norm(np.diff(values[:, 1:], axis=0), axis=1)
+    scaled = np.linalg.norm(np.diff(standardized[:, 1:], axis=0), axis=1)
+    np.testing.assert_allclose(scaled * alike.scale[1], lengths)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from shoal.errors import ConfigError, DataError
 from shoal.kernels.mixture import fit_mixture
+from shoal.kernels.peer_model import PeerGeometry, explain_row
 from shoal.kernels.preparation import fit_preparation
-from shoal.kernels.reasons import implied_gaussian, rank_reasons
+from shoal.kernels.reasons import implied_gaussian, joint_reason, rank_reasons
 
 
 def distance(z, mean, covariance):
@@ -38,6 +39,53 @@ def test_contribution_is_the_exact_drop_when_a_feature_is_as_expected(seed):
             nudged = moved.copy()
             nudged[j] += step
             assert distance(nudged, mean, covariance) > before - drop - 1e-9 * before
+
+
+@given(st.integers(0, 10_000))
+def test_features_together_add_the_exact_drop_when_all_are_as_expected(seed):
+    z, mean, covariance = random_gaussian(seed)
+    before = distance(z, mean, covariance)
+    columns = np.array([1, 4, 5])
+    contribution, expected = joint_reason(z, mean, covariance, columns)
+    moved = z.copy()
+    moved[columns] = expected
+    drop = before - distance(moved, mean, covariance)
+    assert drop == pytest.approx(contribution, rel=1e-6, abs=1e-6 * before)
+    for step in np.eye(3) * 0.1:
+        nudged = moved.copy()
+        nudged[columns] += step
+        assert distance(nudged, mean, covariance) > before - drop - 1e-9 * before
+    # Of one feature it is what it adds alone.
+    [alone] = [r for r in rank_reasons(z, mean, covariance, top=6) if r.index == 4]
+    one, _ = joint_reason(z, mean, covariance, np.array([4]))
+    assert one == pytest.approx(alone.contribution)
+
+
+def test_features_told_together_are_one_reason_ranked_beyond_what_chance_brings_them():
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(400, 8))
+    prepared = fit_preparation(
+        values, feature_names=list("abcdefgh"), explained_variance=1.0, max_components=8
+    )
+    mixture = fit_mixture(prepared.project(prepared.standardize(values)), n_components=1).mixture
+    geometry = PeerGeometry(prepared, mixture, mixture.means)
+    usual = np.zeros(8)
+    single, spread = usual.copy(), usual.copy()
+    single[1] = 3.0
+    spread[4:] = (1.0, -1.0, 1.0, -1.0)  # as long as four features are by chance
+    reasons, _ = explain_row(geometry, single + spread, top=8, n_joint=4)
+    assert [reason.index for reason in reasons].count(4) == 1
+    assert {reason.index for reason in reasons} == {0, 1, 2, 3, 4}
+    assert reasons[0].index == 1
+    spread[4:] *= 3.0
+    reasons, expected = explain_row(geometry, single + spread, top=1, n_joint=4)
+    assert [reason.index for reason in reasons] == [4]
+    assert reasons[0].contribution == pytest.approx(36.0, rel=0.2)
+    np.testing.assert_allclose(expected[4:], 0.0, atol=0.5)
+    unknown = spread.copy()
+    unknown[4:] = np.nan
+    reasons, _ = explain_row(geometry, unknown, top=8, n_joint=4)
+    assert {reason.index for reason in reasons} == {0, 1, 2, 3}
 
 
 def test_expectation_is_the_regression_on_the_others():

@@ -88,6 +88,6 @@ def test_a_frozen_model_of_other_features_takes_those_it_knows():
     values = np.random.default_rng(0).normal(size=(200, 4))
     groups = np.asarray([f"host-{number}" for number in range(200)])
     model = peer_model(fitted(values, groups))
-    shuffled = model.reorder(values[:, [2, 0, 3]], ["c", "a", "d"])
+    shuffled = model.reorder(values[:, [2, 0, 3]], ["c", "a", "d"], None)
     np.testing.assert_array_equal(shuffled[:, [0, 2, 3]], values[:, [0, 2, 3]])
     assert np.isnan(shuffled[:, 1]).all()

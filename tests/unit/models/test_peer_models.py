@@ -7,13 +7,16 @@ from tests.support.fits import stored_model
 from shoal.errors import DataError
 from shoal.kernels.calibration import fit_tail
 from shoal.kernels.gaussians import Mixture
+from shoal.kernels.mixture import fit_mixture
 from shoal.kernels.peer_model import PeerGeometry, References, Standard, WeekReferences
 from shoal.kernels.preparation import fit_preparation
+from shoal.kernels.profiles import ProfileAxes, Profiles
 from shoal.models.peer_models import (
     WEEKEND_COLUMNS,
     PeerModels,
     geometry_columns,
     peer_model,
+    profile_columns,
     reference_columns,
 )
 
@@ -88,3 +91,32 @@ def test_a_slice_without_its_parent_says_what_is_missing():
     models = PeerModels.of([peer_model(row("role=dc", "parent", None))])
     with pytest.raises(DataError, match="slice role=dc: it is calibrated on the row of slice"):
         _ = models.find("host", "role=dc").references
+
+
+def test_the_axes_of_profiles_are_stored_once_and_each_model_has_its_own():
+    axes = ProfileAxes(("port=443", "program=sh"), ("port", "program"), np.eye(4)[:2])
+    preparation = fit_preparation(VALUES, feature_names=["a", "b", "c", "d", *axes.names])
+    mixture = fit_mixture(preparation.project(preparation.standardize(VALUES)), n_components=1)
+    made = PeerGeometry(preparation, mixture.mixture, mixture.mixture.means)
+    whole = stored_model(made, references(), profile=axes)
+    models = PeerModels.of(
+        [
+            peer_model(whole),
+            peer_model(stored_model(made, None, slice_name="web", calibration="parent")),
+        ]
+    )
+    for name in ("*", "web"):
+        model = models.find("host", name)
+        assert (model.n_profile, model.profile.terms) == (3, axes.terms)
+        np.testing.assert_array_equal(model.profile.components, axes.components)
+    profiles = Profiles.of([["program=sh", "program=ls"], None], [[1, 3], None])
+    # Columns by name, coordinates by its own axes, whatever the other's are called.
+    found = model.reorder(np.ones((2, 3)), ["c", "profile_1", "profile_rest"], profiles)
+    np.testing.assert_array_equal(found[:, :4], [[np.nan, np.nan, 1.0, np.nan]] * 2)
+    np.testing.assert_allclose(found[0, 4:], [0.0, 0.5, np.sqrt(0.75)])
+    assert np.isnan(found[1, 4:]).all()
+
+
+def test_a_model_from_before_there_were_profiles_has_none():
+    old = row("*", "own", references()) | dict.fromkeys(profile_columns(None))
+    assert peer_model(old).profile is None

@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 
 from shoal.contracts.features import FEATURE_BY_NAME, FEATURES
+from shoal.kernels.profiles import Profiles
 from shoal.kernels.reasons import Reason
 from shoal.models import reasons
 from shoal.models.reasons import PeerQuestion, count_sharing, reasons_of
 
 NIGHT = date(2026, 1, 1)
+NO_PROFILE = Profiles.of([None], [None])
 
 
 def model_of(names: list[str], feature_set: str, is_logged: list[bool]) -> Any:
@@ -22,7 +24,12 @@ def model_of(names: list[str], feature_set: str, is_logged: list[bool]) -> Any:
     preparation = SimpleNamespace(is_logged=np.array(is_logged))
     geometry = SimpleNamespace(preparation=preparation)
     return SimpleNamespace(
-        feature_names=tuple(names), feature_set=feature_set, slice="all", geometry=geometry
+        feature_names=tuple(names),
+        feature_set=feature_set,
+        slice="all",
+        geometry=geometry,
+        profile=None,
+        n_profile=0,
     )
 
 
@@ -67,7 +74,7 @@ def test_what_is_expected_is_possible(
     expect: Callable[[list[float]], None], name: str, expected: float, shown: float
 ) -> None:
     expect([expected])
-    [reason] = reasons_of(model_of([name], "builtin", [False]), np.array([3.0]), 1)
+    [reason] = reasons_of(model_of([name], "builtin", [False]), np.array([3.0]), NO_PROFILE, 1)
     assert reason["expected"] == shown
     assert reason["unit"] == FEATURE_BY_NAME[name].unit
 
@@ -78,23 +85,26 @@ def test_of_a_ready_feature_only_the_logged_one_is_never_negative(
     # event_count: the name of a built-in feature says nothing about a ready table's column
     expect([-4.0, -5.0, 6.0])
     model = model_of(["event_count", "b", "c"], "values", [False, True, True])
-    found = reasons_of(model, np.array([1.0, 1.0, 1.0]), 3)
+    found = reasons_of(model, np.array([1.0, 1.0, 1.0]), NO_PROFILE, 3)
     assert [reason["expected"] for reason in found] == [-4.0, 0.0, 6.0]
     assert [reason["unit"] for reason in found] == ["", "", ""]
 
 
-def peers(rows: list[tuple[str, str, str, list[float | None]]]) -> pd.DataFrame:
-    columns = ["event_date", "entity_type", "entity_id", "slice", "features"]
-    return pd.DataFrame([(NIGHT, *row) for row in rows], columns=columns)
+def peers(rows: list[tuple[str, str, str, list[float | None], dict[str, int] | None]]) -> Any:
+    columns = ["event_date", "entity_type", "entity_id", "slice", "features", "terms", "counts"]
+    flat = [
+        (NIGHT, *row, terms and list(terms), terms and list(terms.values())) for *row, terms in rows
+    ]
+    return pd.DataFrame(flat, columns=columns)
 
 
 BATCH = peers(
     [
-        ("host", "a", "x", [1.0, 9.0]),
-        ("host", "b", "x", [2.0, None]),
-        ("host", "c", "x", [3.0, 7.0]),
-        ("host", "d", "y", [9.0, 9.0]),
-        ("user", "a", "x", [9.0]),
+        ("host", "a", "x", [1.0, 9.0], {"program=sh": 1, "program=ls": 3}),
+        ("host", "b", "x", [2.0, None], {"program=ls": 2, "port=443": 5}),
+        ("host", "c", "x", [3.0, 7.0], None),
+        ("host", "d", "y", [9.0, 9.0], {"program=sh": 1}),
+        ("user", "a", "x", [9.0], None),
     ]
 )
 
@@ -109,6 +119,9 @@ BATCH = peers(
         (PeerQuestion(NIGHT, "host", "x", "elsewhere", 1, 8.0, False), 1, 2),
         (PeerQuestion(NIGHT, "host", "y", "d", 0, 0.0, True), 0, 0),
         (PeerQuestion(NIGHT, "user", "x", "b", 0, 9.0, True), 1, 1),
+        (PeerQuestion(NIGHT, "host", "x", "c", 0, 0.25, True, "program=sh"), 1, 2),
+        (PeerQuestion(NIGHT, "host", "x", "c", 0, 0.25, False, "program=sh"), 2, 2),
+        (PeerQuestion(NIGHT, "host", "x", "a", 0, 0.5, True, "port=443"), 1, 1),
     ],
 )
 def test_peers_share_type_and_slice_and_know_the_feature(
