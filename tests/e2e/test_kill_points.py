@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.e2e.conftest import WholeNight
 from tests.e2e.kill_points import KILLED_NIGHT, reader_sees, run_night
-from tests.support.commands import start
+from tests.support.commands import shoal_here, start
 from tests.support.equality import differences
 
 
@@ -18,7 +18,9 @@ def test_a_night_killed_again_and_again_is_completed_by_the_same_command(
         code, _ = run_night(night.fleet, warehouse, table)
         assert code == -9
         assert reader_sees(warehouse) == reader_sees(night.base)
-    run_night(night.fleet, warehouse, 0)
+    arguments = ["nightly", *night.fleet.arguments(warehouse), "--date", str(KILLED_NIGHT)]
+    code, said = shoal_here(*arguments)
+    assert code == 0, said
     assert differences(night.whole, warehouse) == []
     assert reader_sees(warehouse) == reader_sees(night.whole)
 

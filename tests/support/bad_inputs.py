@@ -5,31 +5,27 @@ command: beside each other and beside good files, so that every case also shows 
 lost. What needs a process of its own (rights, a full disk) is in :mod:`tests.support.confined`.
 """
 
-import contextlib
 import gzip
-import io
 import json
-import logging
 import math
 import re
 import shutil
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import yaml
 from pyspark.sql import SparkSession
+from tests.support.commands import shoal_here
 from tests.support.confined import confined, write_closed
 from tests.support.equality import differences
 from tests.support.nights import QUICK
 
-from shoal.cli import main
 from shoal.contracts import TABLES
 
 DAY = date(2024, 3, 4)
@@ -561,21 +557,20 @@ class BadInputs:
         for path in closed:
             path.chmod(0)
         try:
-            ran = confined(
+            ended = confined(
                 self._folder, rights=folder / "rights.yaml", conf=conf, fresh=before, after=after,
                 day=DAY,
             )  # fmt: skip
         finally:
             for path in closed:
                 path.chmod(0o700)
-        assert differences(whole.warehouse, after) == []
-        places = (self._warehouse("rights"), after, after)
-        ended = (ran.rights, ran.full, ran.room)
-        rights, full, room = (
-            Ran(code, _messages(said), place)
-            for (code, said), place in zip(ended, places, strict=True)
+        ran = ((ended.rights, self._warehouse("rights")), (ended.full, after))
+        rights, full = (Ran(code, _messages(said), place) for (code, said), place in ran)
+        room = self._shoal(
+            "nightly", "--conf", str(conf), "--set", f"storage.path={after}", "--date", str(DAY)
         )
-        return rights, full, room
+        assert differences(whole.warehouse, after) == []
+        return rights, full, replace(room, warehouse=after)
 
     @cached_property
     def rights(self) -> Ran:
@@ -592,7 +587,7 @@ class BadInputs:
 
     @cached_property
     def room(self) -> Ran:
-        """The same command once there is room; its tables equal those of an undisturbed night."""
+        """The same command on those tables where there is room: equal to an undisturbed night."""
         return self._confined[2]
 
     @cached_property
@@ -633,17 +628,10 @@ class BadInputs:
         return self._shoal("ingest", "--conf", str(path))
 
     def _shoal(self, *arguments: str) -> Ran:
-        """Run a command in the session there is, which it does not stop."""
-        said = io.StringIO()
-        with (
-            _kept_logging(),
-            mock.patch.object(SparkSession, "stop"),
-            contextlib.redirect_stderr(said),
-            contextlib.redirect_stdout(said),
-        ):
-            code = main(arguments)
+        """Run a command in the session there is."""
+        code, said = shoal_here(*arguments)
         name = Path(arguments[2]).stem
-        return Ran(code, _messages(said.getvalue()), self._folder / f"{name}-tables")
+        return Ran(code, _messages(said), self._folder / f"{name}-tables")
 
     def _warehouse(self, name: str) -> Path:
         path = self._folder / f"{name}-tables"
@@ -759,14 +747,3 @@ def _messages(said: str) -> list[str]:
         except (ValueError, TypeError, KeyError):
             found.append(line)
     return found
-
-
-@contextlib.contextmanager
-def _kept_logging() -> Iterator[None]:
-    """Leave logging as it was: a command sends it to the standard error of its time."""
-    logger = logging.getLogger("shoal")
-    before = (list(logger.handlers), logger.level, logger.propagate)
-    try:
-        yield
-    finally:
-        logger.handlers[:], logger.level, logger.propagate = before

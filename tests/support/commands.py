@@ -1,17 +1,28 @@
-"""Running Shoal as its users do: in a process of its own."""
+"""Running Shoal as its users do: in a process of its own, or in the session there is."""
 
+import contextlib
+import io
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest import mock
+
+from pyspark.sql import SparkSession
+
+from shoal.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
+# A command of a test ends before Java's second compiler, a fifth of what it costs, could pay.
+QUICK_JAVA = "-XX:TieredStopAtLevel=1"
 
 
 def environment() -> dict[str, str]:
-    """The environment of a user's shell, with the package on the path."""
-    return {**os.environ, "PYTHONPATH": f"{ROOT / 'lib'}{os.pathsep}{ROOT}"}
+    """The environment of a user's shell, with the package on the path and a quick Java."""
+    path = f"{ROOT / 'lib'}{os.pathsep}{ROOT}"
+    return {**os.environ, "PYTHONPATH": path, "SPARK_SUBMIT_OPTS": QUICK_JAVA}
 
 
 def shoal(
@@ -36,6 +47,30 @@ def start(script: str, *arguments: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
+def shoal_here(*arguments: str) -> tuple[int, str]:
+    """Run a command in the session there is, which it does not stop; its exit code and words."""
+    said = io.StringIO()
+    with (
+        _kept_logging(),
+        mock.patch.object(SparkSession, "stop"),
+        contextlib.redirect_stderr(said),
+        contextlib.redirect_stdout(said),
+    ):
+        code = main(list(arguments))
+    return code, said.getvalue()
+
+
 def overrides(settings: Sequence[str]) -> list[str]:
     """``--set`` for each setting."""
     return [part for setting in settings for part in ("--set", setting)]
+
+
+@contextlib.contextmanager
+def _kept_logging() -> Iterator[None]:
+    """Leave logging as it was: a command sends it to the standard error of its time."""
+    logger = logging.getLogger("shoal")
+    before = (list(logger.handlers), logger.level, logger.propagate)
+    try:
+        yield
+    finally:
+        logger.handlers[:], logger.level, logger.propagate = before

@@ -39,18 +39,16 @@ Ended = tuple[int, str]
 
 @dataclass(frozen=True)
 class Confined:
-    """How three commands ended.
+    """How two commands ended.
 
     Attributes
     ----------
     rights : ingest of folders and files that may not be read, beside some that may
     full : a night on a disk without room
-    room : the same once there is room
     """
 
     rights: Ended
     full: Ended
-    room: Ended
 
 
 @cache
@@ -64,7 +62,7 @@ def has_own_mounts() -> bool:
 def confined(
     folder: Path, *, rights: Path, conf: Path, fresh: Path, after: Path, day: date
 ) -> Confined:
-    """Run the three commands.
+    """Run the two commands.
 
     The full disk is a small tmpfs, all but filled, in a name space of the commands; where the
     system allows none, no file of the command may grow beyond a few KiB. Root reads everything, so
@@ -75,15 +73,14 @@ def confined(
     folder : to work in
     rights : configuration of what may not be read; of the night
     conf : configuration of the night
-    fresh : warehouse before the night, its tables are left in ``after``
+    fresh : warehouse before the night
+    after : where its tables are left, as they were on the full disk
     """
-    arguments = _night(conf, after, day)
     if not has_own_mounts():
         shutil.copytree(fresh, after)
         return Confined(
             _shoal(_ingest(rights, day), _drop_read_rights),
-            _shoal(arguments, _limit_files),
-            _shoal(arguments),
+            _shoal(_night(conf, after, day), _limit_files),
         )
     disk = folder / "small-disk"
     disk.mkdir()
@@ -163,13 +160,11 @@ def _inside(disk: Path, fresh: Path, after: Path, rights: Path, conf: Path, day:
     ballast = disk / "ballast"
     with ballast.open("wb") as file:
         file.write(bytes(shutil.disk_usage(disk).free - _ROOM_BYTES))
-    # In a process that ends: its lease, which it cannot give back on a full disk, ends with it.
-    full = _shoal(_night(conf, tables, day))
-    ballast.unlink()
     closed = _said(_ingest(rights, day))
-    room = _said(_night(conf, tables, day))
+    # The last of this process: its lease, which it cannot give back on a full disk, ends with it.
+    full = _said(_night(conf, tables, day))
     shutil.copytree(tables, after)
-    print(json.dumps([closed, full, room]))
+    print(json.dumps([closed, full]))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from tests.support.commands import overrides
+from tests.support.nights import QUICK
 
 HOSTS = 24
 CONF = "conf/local.yaml"
@@ -41,8 +42,7 @@ class Fleet:
             "fit.every_days=1",
             "fit.n_components=2",
             "log.format=json",
-            # Interpreted: for rows this few, compiling a query costs more than running it.
-            "spark.conf={spark.sql.codegen.factoryMode: NO_CODEGEN}",
+            f"spark.conf={json.dumps(QUICK['conf'])}",
         ]
 
     def arguments(self, warehouse: Path) -> list[str]:

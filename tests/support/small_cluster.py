@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.commands import QUICK_JAVA
+
 _SECONDS = 120
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -42,6 +44,7 @@ class _Daemon:
     def __init__(self, folder: Path, *arguments: str) -> None:
         environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_NO_DAEMONIZE": "1"}
         environment |= {"SPARK_LOCAL_DIRS": str(folder / "local")}
+        environment |= {"SPARK_DAEMON_JAVA_OPTS": QUICK_JAVA}
         self._process = subprocess.Popen(
             [str(Path(sys.executable).parent / "spark-class"), *arguments],
             cwd=folder, env=environment, text=True, stdin=subprocess.DEVNULL,
@@ -121,10 +124,12 @@ def submit(
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     environment |= {"PATH": f"{home}{os.pathsep}{environment['PATH']}"}
     environment |= {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    environment |= {"SPARK_SUBMIT_OPTS": QUICK_JAVA}
     command = [
         str(home / "spark-submit"), "--master", master, *packages,
         "--conf", "spark.driver.host=127.0.0.1", "--conf", "spark.driver.bindAddress=127.0.0.1",
         "--conf", "spark.ui.enabled=false",
+        "--conf", f"spark.executor.extraJavaOptions={QUICK_JAVA}",
         # Of Delta's 50 partitions of a snapshot 49 are empty here, and each is a task over there.
         "--conf", "spark.databricks.delta.snapshotPartitions=1",
         "--py-files", str(shipped),
