@@ -1,6 +1,8 @@
 """Whole nights over three real days of Zeek.
 
-The settings are the defaults: nothing here is made for these logs but where they lie.
+The settings are the defaults: nothing here is made for these logs but where they lie. Beside the
+nights in processes of their own, so that the two processes that share the tests end at about the
+same time.
 """
 
 from datetime import date
