@@ -22,8 +22,8 @@ from shoal.simulate.write import Request
 from shoal.spark.session import _delta_jars
 
 CONF = "conf/local.yaml"
-DAYS = (date(2026, 9, 1), date(2026, 9, 3))
-REQUEST = Request(hosts=40, days=3, start=DAYS[0], seed=3, volume=0.3)
+DAYS = (date(2026, 9, 1), date(2026, 9, 2))
+REQUEST = Request(hosts=40, days=2, start=DAYS[0], seed=3, volume=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,7 @@ def fleet_options(logs: Path, warehouse: Path, *, partitions: int) -> list[str]:
         f"sources=[{sources}]",
         f"labels=['{logs}/labels.csv']",
         "entities=[host, source_address]",
+        "fit.candidates=[1, 2]",
         f"spark.shuffle_partitions={partitions}",
     ]
 
