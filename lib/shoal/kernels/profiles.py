@@ -36,13 +36,15 @@ class Profiles:
     Attributes
     ----------
     row_ids : ``(n_entries,)`` row of each entry
-    terms : ``n_entries`` terms
+    terms : ``n_terms`` distinct terms
+    term_ids : ``(n_entries,)`` place of each entry's term among them
     counts : ``(n_entries,)`` above 0
     """
 
     n_rows: int
     row_ids: NDArray[np.intp]
     terms: Sequence[str]
+    term_ids: NDArray[np.intp]
     counts: Array
 
     @classmethod
@@ -59,36 +61,44 @@ class Profiles:
         sizes = [0 if row is None else len(row) for row in terms]
         if sizes != [0 if row is None else len(row) for row in counts]:
             raise DataError("every row of a profile must have as many counts as terms")
+        # The one loop over entries; all else is done once a term.
+        numbers: dict[str, int] = {}
+        ids = [
+            numbers.setdefault(term, len(numbers))
+            for row in terms
+            if row is not None
+            for term in row
+        ]
+        known = [np.asarray(row, dtype=np.float64) for row in counts if row is not None]
         return cls(
             n_rows=len(sizes),
             row_ids=np.repeat(np.arange(len(sizes)), sizes),
-            terms=[term for row in terms if row is not None for term in row],
-            counts=np.asarray(
-                [count for row in counts if row is not None for count in row], dtype=np.float64
-            ),
+            terms=list(numbers),
+            term_ids=np.asarray(ids, dtype=np.intp),
+            counts=np.concatenate([np.empty(0), *known]),
         )
 
     @cached_property
     def kinds(self) -> list[str]:
-        """What each entry's term is, the part before its first ``=``."""
+        """What each distinct term is, the part before its first ``=``."""
         return [term.partition("=")[0] for term in self.terms]
 
     @cached_property
     def shares(self) -> Array:
         """Part ``(n_entries,)`` of each entry in its row's counts of the same kind."""
         numbers = {kind: number for number, kind in enumerate(sorted(set(self.kinds)))}
-        group = self.row_ids * len(numbers) + _looked_up(self.kinds, numbers)
+        group = self.row_ids * len(numbers) + _looked_up(self.kinds, numbers)[self.term_ids]
         totals = np.bincount(group, weights=self.counts, minlength=1)
         return np.asarray(self.counts / totals[group], dtype=np.float64)
 
     def share_of(self, term: str) -> Array:
         """Share ``(n_rows,)`` of one term; NaN for rows that have no term of its kind."""
-        kind = term.partition("=")[0]
-        is_kind = _looked_up(self.kinds, {kind: 0}) == 0
+        is_kind = _looked_up(self.kinds, {term.partition("=")[0]: 0}) == 0
         is_term = _looked_up(self.terms, {term: 0}) == 0
         found = np.full(self.n_rows, np.nan)
-        found[self.row_ids[is_kind]] = 0.0
-        found[self.row_ids[is_term]] = self.shares[is_term]
+        found[self.row_ids[is_kind[self.term_ids]]] = 0.0
+        own = is_term[self.term_ids]
+        found[self.row_ids[own]] = self.shares[own]
         return found
 
 
@@ -139,7 +149,9 @@ class ProfileAxes:
         return found
 
     def telling_term(self, profile: Profiles, expected: Array) -> TermShare:
-        """The term in which one row departs most from the coordinates expected of it.
+        """The term that one row shows most beyond the coordinates expected of it.
+
+        What it lacks is not told: shares add up to one, so that more of this is less of that.
 
         Parameters
         ----------
@@ -148,20 +160,14 @@ class ProfileAxes:
         """
         own = self._roots(profile).toarray()[0]
         roots = np.clip(expected[:-1] @ self.components, 0.0, 1.0)
-        departure = own - roots
-        buckets = departure[len(self.terms) :]
-        # A bucket has no name of its own: what is in it has, and what is missing from it has not.
-        departure[len(self.terms) :] = np.maximum(buckets, 0.0)
-        place = int(np.argmax(np.abs(departure)))
+        place = int(np.argmax(np.where(own > 0.0, own - roots, -np.inf)))
         if place < len(self.terms):
             return TermShare(self.terms[place], float(own[place] ** 2), float(roots[place] ** 2))
         kind = self.kinds[place - len(self.terms)]
         unseen = [
-            (-share, term)
-            for share, term, own_kind in zip(
-                profile.shares, profile.terms, profile.kinds, strict=True
-            )
-            if own_kind == kind and term not in self._places
+            (-share, profile.terms[number])
+            for share, number in zip(profile.shares, profile.term_ids, strict=True)
+            if profile.kinds[number] == kind and profile.terms[number] not in self._places
         ]
         share, term = min(unseen)
         return TermShare(term, float(-share), 0.0)
@@ -197,13 +203,13 @@ def fit_profile_axes(
     _, entities = np.unique(groups, return_inverse=True)
     n_entities = int(entities.max(initial=-1)) + 1
     carried = min(n_axes, n_entities // ENTITIES_AN_AXIS)
-    numbers: dict[str, int] = {}
-    seen = np.asarray([numbers.setdefault(term, len(numbers)) for term in profiles.terms], np.intp)
     # One of each term and entity, however many days the entity shows it on.
-    showing = np.unique(seen * max(n_entities, 1) + entities[profiles.row_ids])
-    counts = np.bincount(showing // max(n_entities, 1), minlength=len(numbers))
+    showing = np.unique(profiles.term_ids * max(n_entities, 1) + entities[profiles.row_ids])
+    counts = np.bincount(showing // max(n_entities, 1), minlength=len(profiles.terms))
     least = max(MIN_TERM_ENTITIES, MIN_ENTITY_SHARE * n_entities)
-    common = sorted((-counts[n], term) for term, n in numbers.items() if counts[n] >= least)
+    common = sorted(
+        (-n, term) for n, term in zip(counts, profiles.terms, strict=True) if n >= least
+    )
     terms = tuple(sorted(term for _, term in common[:MAX_TERMS]))
     kinds = tuple(sorted({term.partition("=")[0] for term in terms}))
     carried = min(carried, len(terms) + len(kinds) - 1)
@@ -218,9 +224,9 @@ def fit_profile_axes(
 def _roots(profiles: Profiles, places: Mapping[str, int], kinds: Sequence[str]) -> csr_matrix:
     """Square roots of shares ``(n_rows, n_terms + n_kinds)``; a kind's unseen terms share one."""
     buckets = {kind: len(places) + number for number, kind in enumerate(kinds)}
-    columns = _looked_up(profiles.terms, places)
-    is_unseen = columns < 0
-    columns[is_unseen] = _looked_up(profiles.kinds, buckets)[is_unseen]
+    of_terms = _looked_up(profiles.terms, places)
+    columns = np.where(of_terms < 0, _looked_up(profiles.kinds, buckets), of_terms)
+    columns = columns[profiles.term_ids]
     is_known = columns >= 0
     shape = (profiles.n_rows, len(places) + len(kinds))
     cells = (profiles.row_ids[is_known], columns[is_known])
