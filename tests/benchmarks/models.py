@@ -23,7 +23,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from sklearn.mixture import GaussianMixture
-from tests.support.fits import FIT_SETTINGS
+from tests.support.fits import FIT_SETTINGS, fit_request
 
 from shoal.config import load_settings
 from shoal.kernels.centroids import cluster_spread
@@ -33,7 +33,7 @@ from shoal.kernels.peer_model import Standard, WeekReferences
 from shoal.kernels.preparation import fit_preparation
 from shoal.kernels.selection import SelectionSettings, select, selection_data
 from shoal.models.candidates import try_side_by_side
-from shoal.models.fit import FitRequest, fit_models
+from shoal.models.fit import fit_models
 from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.scoring import judge_entities
 from shoal.spark.session import start_session
@@ -138,18 +138,7 @@ def preparation(spark: SparkSession, scale: float) -> str:
 
 def memory(spark: SparkSession, scale: float) -> str:
     """What a fit costs the driver's Python, and the same of ten times as many rows."""
-    request = FitRequest(
-        entity_type="host",
-        feature_set="values",
-        is_count={f"f{number}": False for number in range(20)},
-        settings=FIT_SETTINGS,
-        min_entities=10,
-        min_rows=20,
-        sample_rows=20_000,
-        slice_min_entities=50,
-        slice_max_rows=20_000,
-        profile_axes=0,
-    )
+    request = fit_request([f"f{number}" for number in range(20)], feature_set="values")
     sizes = [int(n_rows * scale) for n_rows in (100_000, 1_000_000)]
     peaks = []
     for n_rows in sizes:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from tests.support.fits import FIT_SETTINGS
+from tests.support.fits import fit_request
 
 from shoal.kernels.profiles import ProfileAxes, Profiles
-from shoal.models.fit import FitRequest, FitResult, fit_models
+from shoal.models.fit import FitResult, fit_models
 from shoal.models.peer_models import PeerModel, peer_model
 from shoal.models.reasons import reasons_of
 from shoal.models.scoring import score_columns
@@ -42,18 +42,7 @@ def fitted(spark: SparkSession) -> FitResult:
         for number in range(60)
         for day in range(6)
     ]  # fmt: skip
-    request = FitRequest(
-        entity_type="host",
-        feature_set=BUILTIN,
-        is_count={"a": False, "b": False},
-        settings=FIT_SETTINGS,
-        min_entities=10,
-        min_rows=20,
-        sample_rows=10_000,
-        slice_min_entities=50,
-        slice_max_rows=10_000,
-        profile_axes=10,
-    )
+    request = fit_request(["a", "b"], feature_set=BUILTIN, profile_axes=10)
     return fit_models(spark.createDataFrame(rows, SCHEMA), request)
 
 
@@ -150,9 +139,7 @@ def test_without_axes_the_profile_has_no_say(spark: SparkSession, fitted: FitRes
         ("host", f"host-{n:02}", DAY, "all", rng.normal(size=1).tolist(), [("program=x", n + 1)])
         for n in range(40)
     ]
-    request = FitRequest(
-        "host", BUILTIN, {"a": False}, FIT_SETTINGS, 10, 20, 10_000, 50, 10_000, profile_axes=0
-    )
+    request = fit_request(["a"], feature_set=BUILTIN)
     frame: DataFrame = spark.createDataFrame(rows, SCHEMA)
     found = fit_models(frame, request)
     assert {tuple(row["feature_names"]) for row in found.models} == {("a",)}

@@ -1,10 +1,12 @@
 """What tests of fits and models start from: the default settings, a stored model."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from shoal.kernels.form import FitSettings
 from shoal.kernels.peer_model import PeerGeometry, Standard, WeekReferences
 from shoal.kernels.profiles import ProfileAxes
+from shoal.models.fit import FitRequest
 from shoal.models.peer_models import geometry_columns, profile_columns, reference_columns
 
 FIT_SETTINGS = FitSettings(
@@ -27,6 +29,22 @@ FIT_SETTINGS = FitSettings(
     min_refined=10,
     relevance=16.0,
 )
+
+
+def fit_request(names: Sequence[str], *, feature_set: str, profile_axes: int = 0) -> FitRequest:
+    """A fit of hosts by features that are no counts, all else as by default."""
+    return FitRequest(
+        entity_type="host",
+        feature_set=feature_set,
+        is_count=dict.fromkeys(names, False),
+        settings=FIT_SETTINGS,
+        min_entities=10,
+        min_rows=20,
+        sample_rows=20_000,
+        slice_min_entities=50,
+        slice_max_rows=20_000,
+        profile_axes=profile_axes,
+    )
 
 
 def stored_model(

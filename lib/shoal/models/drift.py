@@ -15,7 +15,7 @@ from shoal.kernels.centroids import assign, continue_kmeans
 from shoal.kernels.matching import cluster_jaccard, contingency_scores, match_centers
 from shoal.kernels.preparation import Preparation
 from shoal.models.peer_models import PeerModel
-from shoal.models.vectors import VectorRule, feature_matrix, teaching_rows
+from shoal.models.vectors import feature_matrix, teaching_rows
 from shoal.spark.sampling import bound_groups
 
 Array = NDArray[np.float64]
@@ -87,12 +87,7 @@ def compared_rows(
         versions.append(F.when(is_own, F.lit(version)))
     known = F.filter(F.array(*versions), lambda version: version.isNotNull())
     rules = [
-        VectorRule(
-            F.col("model_version") == version,
-            model.feature_set,
-            model.feature_names,
-            model.profile,
-        )
+        model.vector_rule(F.col("model_version") == version)
         for version, model in sorted(models.items())
     ]
     tagged = features.withColumn("model_version", F.explode(known))

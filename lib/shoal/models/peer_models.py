@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyspark.sql import Column
 
 from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError
@@ -19,6 +20,7 @@ from shoal.kernels.peer_model import (
     WeekReferences,
 )
 from shoal.kernels.profiles import ProfileAxes, Profiles
+from shoal.models.vectors import VectorRule
 
 Array = NDArray[np.float64]
 PARENT = "parent"
@@ -70,6 +72,10 @@ class PeerModel:
     def n_profile(self) -> int:
         """How many of its features, the last ones, are coordinates of the profile."""
         return len(self.profile.names) if self.profile else 0
+
+    def vector_rule(self, is_own: Column) -> VectorRule:
+        """What gives the rows of a condition its features."""
+        return VectorRule(is_own, self.feature_set, self.feature_names, self.profile)
 
     def log_p(
         self, log_density: Array, centroid_distance: Array, *, is_weekend: bool

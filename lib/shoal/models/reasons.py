@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from shoal.contracts.features import FEATURE_BY_NAME, NOVEL_DIMENSIONS, Feature
 from shoal.contracts.scores import MOVED, PROFILE_SHARE
 from shoal.kernels.peer_model import explain_row
-from shoal.kernels.profiles import Profiles
+from shoal.kernels.profiles import Profiles, TermShare
 from shoal.models.listing import NightEntity, night_entity
 from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.vectors import BUILTIN, feature_matrix, profile_arrays, profiles_of
@@ -117,7 +117,7 @@ def reasons_of(
 ) -> list[dict[str, Any]]:
     """The strongest reasons of a native row ``(n_features,)``, but for the counts of peers.
 
-    All that a profile adds is one reason, told by the term that departs most.
+    All that a profile adds is one reason, told by the term that there is most too much of.
     """
     n_columns = len(vector) - model.n_profile
     reasons, expected = explain_row(model.geometry, vector, top=top, n_joint=model.n_profile)
@@ -125,17 +125,7 @@ def reasons_of(
     for reason in reasons:
         if model.profile and reason.index >= n_columns:
             told = model.profile.telling_term(profile, expected[n_columns:])
-            found.append(
-                {
-                    "feature": PROFILE_SHARE,
-                    "term": told.term,
-                    "value": told.share,
-                    "expected": told.expected,
-                    "unit": "share",
-                    "contribution": float(reason.contribution),
-                    "direction": "high" if told.share >= told.expected else "low",
-                }
-            )
+            found.append(_profile_reason(told, reason.contribution))
             continue
         name = model.feature_names[reason.index]
         smallest, largest = _bounds(model, reason.index)
@@ -151,6 +141,18 @@ def reasons_of(
             }
         )
     return found
+
+
+def _profile_reason(told: TermShare, contribution: float) -> dict[str, Any]:
+    return {
+        "feature": PROFILE_SHARE,
+        "term": told.term,
+        "value": told.share,
+        "expected": told.expected,
+        "unit": "share",
+        "contribution": contribution,
+        "direction": "high" if told.share >= told.expected else "low",
+    }
 
 
 def _bounds(model: PeerModel, index: int) -> tuple[float, float]:

@@ -60,12 +60,9 @@ def vector_rules(models: Mapping[date, PeerModels]) -> list[VectorRule]:
             known[model.model_version] = model
             nights.setdefault(model.model_version, []).append(night)
     return [
-        VectorRule(
+        model.vector_rule(
             (F.col("entity_type") == model.entity_type)
-            & F.col("event_date").isin(sorted(nights[version])),
-            model.feature_set,
-            model.feature_names,
-            model.profile,
+            & F.col("event_date").isin(sorted(nights[version]))
         )
         for version, model in sorted(known.items())
     ]
