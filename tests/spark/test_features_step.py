@@ -13,8 +13,10 @@ from shoal.contracts.entities import ENTITY_ACTIVITY, GAP_BINS, HOUR_SLOTS, LARG
 from shoal.contracts.events import EVENT_TABLES
 from shoal.features.activity import SiteHours, aggregate_activity
 from shoal.features.daily import beacon_regularity
-from shoal.features.dimensions import gap_bin, joined, peer_network
+from shoal.features.dimensions import gap_bin
+from shoal.features.entities import BUILTIN_COLUMNS
 from shoal.features.slices import add_slice
+from shoal.features.values import joined, peer_network
 from shoal.pipelines.features import aggregated
 from shoal.spark.days import Windows
 
@@ -45,7 +47,11 @@ def events_of(spark: SparkSession, kind: str, rows: Sequence[dict[str, Any]]) ->
 
 def activity_of(spark: SparkSession, kind: str, rows: Sequence[dict[str, Any]]) -> DataFrame:
     events = {kind: events_of(spark, kind, rows)}
-    return aggregate_activity(events, entity_types=["host", "user", "source_address"])
+    return aggregate_activity(events, entity_columns=columns_of("host", "user", "source_address"))
+
+
+def columns_of(*entity_types: str) -> dict[str, str]:
+    return {name: BUILTIN_COLUMNS[name] for name in entity_types}
 
 
 def row_of(activity: DataFrame, entity_type: str, dimension: str, value: str = "") -> Row:
@@ -76,6 +82,7 @@ def features_of(
         Windows.of(days, days if past is None else past, novelty_days),
         rare_share=0.1,
         profile_terms=5,
+        home_networks=["10.0.0.0/8"],
     ) as features:
         return features.localCheckpoint()
 
@@ -110,7 +117,7 @@ def test_long_durations_stop_at_the_largest_sum(
             )
         ),
     )
-    activity = aggregate_activity({"network": many}, entity_types=["host"])
+    activity = aggregate_activity({"network": many}, entity_columns=columns_of("host"))
     for dimension, value in (("total", ""), ("peer_address", "10.0.0.1")):
         total = row_of(activity, "host", dimension, value)
         squared_ms2 = count * (hours * HOUR_US // 1000) ** 2
@@ -214,7 +221,7 @@ def test_events_alike_are_counted_as_one_by_one(spark: SparkSession) -> None:
     ]
     activity = activity_of(spark, "process", rows)
     row = row_of(activity, "host", "program", "a.exe")
-    assert (row["event_count"], row["command_line_count"], row["command_line_length"]) == (3, 1, 3)
+    assert (row["event_count"], row["text_count"], row["text_length"]) == (3, 1, 3)
     assert row["sample_event_ids"] == [event_id(0), event_id(2)]
     assert row["hour_counts"] == [2, 0, 1] + [0] * (HOUR_SLOTS - 3)
     assert row["gap_counts"] == []
@@ -242,7 +249,7 @@ def test_gaps_are_those_to_one_peer(spark: SparkSession) -> None:
 def test_hours_are_the_sites_own(spark: SparkSession) -> None:
     events = {"process": events_of(spark, "process", [{"host_name": "tk-1"}, {"host_name": "x"}])}
     sites = [SiteHours("Asia/Tokyo", ("tk-",))]
-    activity = aggregate_activity(events, entity_types=["host"], sites=sites)
+    activity = aggregate_activity(events, entity_columns=columns_of("host"), sites=sites)
     rows = activity.where("dimension = 'total'").collect()
     assert {row["entity_id"]: row["hour_counts"].index(1) for row in rows} == {"tk-1": 9, "x": 0}
 

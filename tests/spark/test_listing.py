@@ -255,7 +255,7 @@ def test_peers_are_those_scored_tonight_in_the_slice(
         ("host", "elsewhere", "y", [9.0, 1.0], 1),
         ("user", "me", "x", [9.0], 1),
     ]
-    novelty = ", ".join(f"new_{name}_count double" for name in reasons.NOVEL_DIMENSIONS)
+    novelty = ", ".join(f"new_{name}_count double" for name in reasons.DIMENSION_NAMES)
     schema = (
         "event_date date, entity_type string, entity_id string, slice string, "
         f"features array<double>, {novelty}, profile array<struct<term:string,count:bigint>>"
@@ -283,7 +283,7 @@ def test_peers_are_those_scored_tonight_in_the_slice(
 def test_without_peers_the_counts_are_zero(
     spark: SparkSession, one_reason: Callable[..., Any]
 ) -> None:
-    novelty = ", ".join(f"0.0D AS new_{name}_count" for name in reasons.NOVEL_DIMENSIONS)
+    novelty = ", ".join(f"0.0D AS new_{name}_count" for name in reasons.DIMENSION_NAMES)
     alone = spark.sql(
         f"SELECT DATE '{NIGHT}' AS event_date, 'host' AS entity_type, 'me' AS entity_id, "
         f"'x' AS slice, "

@@ -148,7 +148,7 @@ def test_a_ready_table_may_not_pose_as_a_built_in_type() -> None:
     ("section", "message"),
     [
         ({"entities": ["host", "host"]}, "entity types must differ; repeated: ['host']"),
-        ({"entities": []}, "entities is empty"),
+        ({"entities": []}, "entities and entity_columns are empty"),
         (
             {
                 "sources": [

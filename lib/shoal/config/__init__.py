@@ -8,10 +8,20 @@ from shoal.config.load import (
     runtime_hash,
     validate,
 )
-from shoal.config.schema import FeaturesSource, Settings, Source
+from shoal.config.schema import (
+    ColumnRule,
+    FeaturesSource,
+    LabelTable,
+    MappedSource,
+    Settings,
+    Source,
+)
 
 __all__ = [
+    "ColumnRule",
     "FeaturesSource",
+    "LabelTable",
+    "MappedSource",
     "Settings",
     "Source",
     "config_hash",

@@ -22,11 +22,12 @@ from pydantic import (
 RUNTIME_SECTIONS = frozenset({"storage", "spark", "log", "lease"})
 """Sections that change how Shoal runs, never what its numbers mean."""
 
-MEANING_VERSION = 4
+MEANING_VERSION = 5
 """Raised when the same configuration and inputs give other numbers than the Shoal before."""
 
-BuiltinEntity = Literal["host", "user", "source_address"]
+BuiltinEntity = Literal["host", "user", "source_address", "container", "image"]
 BUILTIN_ENTITIES: tuple[BuiltinEntity, ...] = get_args(BuiltinEntity)
+DEFAULT_ENTITIES: tuple[BuiltinEntity, ...] = ("host", "user", "source_address")
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
@@ -82,16 +83,60 @@ class _FileSource(Section):
     pattern: str | None = None
 
 
-class WindowsJsonSource(_FileSource):
-    """Windows events as JSON lines: Sysmon and Security."""
+class LogSource(_FileSource):
+    """Logs of a known format, each in a module of its own under ``shoal.sources``."""
 
-    kind: Literal["windows_json"]
+    kind: Literal["windows_json", "zeek", "suricata", "osquery", "auditd", "tetragon", "ecs"]
 
 
-class ZeekSource(_FileSource):
-    """Zeek logs, TSV or JSON."""
+class ColumnRule(Section):
+    """Where the text of an event column comes from."""
 
-    kind: Literal["zeek"]
+    column: str | None = None
+    value: str | None = None
+    any_of: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "ColumnRule":
+        if (self.column is None) == (self.value is None):
+            raise ValueError("set either column or value")
+        if self.any_of and self.column is None:
+            raise ValueError("any_of needs column")
+        return self
+
+
+def _rule_of_name(rule: object) -> object:
+    """Read a column's name alone as the rule that takes it as it is."""
+    return {"column": rule} if isinstance(rule, str) else rule
+
+
+class MappedEvents(Section):
+    """One type of record of a mapped source: which records, and which column fills what."""
+
+    table: str
+    code: Name | None = None
+    action: Name | None = None
+    when: dict[str, list[str]] = Field(default_factory=dict)
+    columns: dict[str, Annotated[ColumnRule, BeforeValidator(_rule_of_name)]]
+
+
+class MappedSource(_FileSource):
+    """Any CSV, JSON or Parquet, by a map of its columns to event columns."""
+
+    kind: Literal["mapped"]
+    format: Literal["csv", "json", "parquet"] = "csv"
+    events: list[MappedEvents] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> "MappedSource":
+        codes = [self.code_of(event) for event in self.events]
+        if repeated := _repeated(codes):
+            raise ValueError(f"two types of record have one code, set code; repeated: {repeated}")
+        return self
+
+    def code_of(self, event: MappedEvents) -> str:
+        """``event_code`` of a type of record."""
+        return event.code or f"{self.name}-{event.table}"
 
 
 class FeaturesSource(_FileSource):
@@ -115,7 +160,16 @@ class FeaturesSource(_FileSource):
         return entity_type
 
 
-Source = Annotated[WindowsJsonSource | ZeekSource | FeaturesSource, Field(discriminator="kind")]
+Source = Annotated[LogSource | MappedSource | FeaturesSource, Field(discriminator="kind")]
+
+
+class LabelTable(Section):
+    """A CSV of assets or people: which column names the entity, and which say what it is."""
+
+    path: str
+    entity_type: Name
+    id_column: str
+    labels: dict[Name, str] = Field(min_length=1)
 
 
 class Ingest(Section):
@@ -302,7 +356,8 @@ class Settings(Section):
 
     storage: Storage
     sources: list[Source] = Field(default_factory=list)
-    entities: list[BuiltinEntity] = Field(default_factory=lambda: list(BUILTIN_ENTITIES))
+    entities: list[BuiltinEntity] = Field(default_factory=lambda: list(DEFAULT_ENTITIES))
+    entity_columns: dict[Name, str] = Field(default_factory=dict)
     home_networks: list[str] = Field(
         default_factory=lambda: [
             "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8",
@@ -310,7 +365,7 @@ class Settings(Section):
         ]
     )  # fmt: skip
     sites: list[Site] = Field(default_factory=list)
-    labels: list[str] = Field(default_factory=list)
+    labels: list[str | LabelTable] = Field(default_factory=list)
     ingest: Ingest = Ingest()
     features: Features = Features()
     fit: Fit = Fit()
@@ -339,6 +394,13 @@ class Settings(Section):
             raise ValueError(f"entity types must differ; repeated: {repeated}")
         return entities
 
+    @field_validator("entity_columns")
+    @classmethod
+    def _are_own_types(cls, entity_columns: dict[str, str]) -> dict[str, str]:
+        if taken := sorted(set(entity_columns) & set(BUILTIN_ENTITIES)):
+            raise ValueError(f"{taken[0]!r} is built in; give the column a type of its own")
+        return entity_columns
+
     @model_validator(mode="after")
     def _unique_sources(self) -> "Settings":
         if repeated := _repeated(source.name for source in self.sources):
@@ -349,9 +411,18 @@ class Settings(Section):
                 f"sources of kind features must differ in entity_type; repeated: {repeated}; one "
                 "source takes several paths"
             )
-        if not self.entities and not ready:
-            raise ValueError("entities is empty and no source of kind features brings any")
+        if taken := sorted(set(ready) & set(self.entity_columns)):
+            raise ValueError(f"{taken[0]!r} is an entity type of entity_columns and of a source")
+        if not self.entities and not self.entity_columns and not ready:
+            raise ValueError(
+                "entities and entity_columns are empty and no source of kind features brings any"
+            )
         return self
+
+    @property
+    def event_entity_types(self) -> list[str]:
+        """Entity types that are built from events, in the order of the configuration."""
+        return [*self.entities, *self.entity_columns]
 
     @property
     def feature_entity_types(self) -> list[str]:
@@ -361,4 +432,4 @@ class Settings(Section):
     @property
     def entity_types(self) -> list[str]:
         """All entity types of this configuration, sorted."""
-        return sorted({*self.entities, *self.feature_entity_types})
+        return sorted({*self.event_entity_types, *self.feature_entity_types})

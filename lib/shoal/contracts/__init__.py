@@ -8,26 +8,15 @@ from shoal.contracts.drift import (
     DRIFT_FEATURES,
 )
 from shoal.contracts.entities import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_LABELS
-from shoal.contracts.events import (
-    EVENTS_AUTH,
-    EVENTS_FILE,
-    EVENTS_NETWORK,
-    EVENTS_PROCESS,
-    FEATURE_ROWS,
-    INGEST_FILES,
-    QUARANTINE,
-)
+from shoal.contracts.events import EVENT_TABLES
+from shoal.contracts.ledger import INGEST_FILES, QUARANTINE
 from shoal.contracts.models import MODEL_CANDIDATES, MODEL_STATUS, MODELS
 from shoal.contracts.nights import NIGHTS, RUNS
 from shoal.contracts.scores import ENTITY_SCORES, OUTLIERS, SUPPRESSIONS, UNSCORED, VERDICTS
 from shoal.contracts.table import Column, Table
 
 TABLES: tuple[Table, ...] = (
-    EVENTS_PROCESS,
-    EVENTS_NETWORK,
-    EVENTS_AUTH,
-    EVENTS_FILE,
-    FEATURE_ROWS,
+    *EVENT_TABLES.values(),
     INGEST_FILES,
     QUARANTINE,
     ENTITY_ACTIVITY,
@@ -60,11 +49,7 @@ __all__ = [
     "ENTITY_FEATURES",
     "ENTITY_LABELS",
     "ENTITY_SCORES",
-    "EVENTS_AUTH",
-    "EVENTS_FILE",
-    "EVENTS_NETWORK",
-    "EVENTS_PROCESS",
-    "FEATURE_ROWS",
+    "EVENT_TABLES",
     "INGEST_FILES",
     "MODELS",
     "MODEL_CANDIDATES",

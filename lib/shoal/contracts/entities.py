@@ -2,6 +2,7 @@
 
 from pyspark.sql import types as T
 
+from shoal.contracts.activity import DIMENSIONS, OTHER_DIMENSIONS
 from shoal.contracts.events import FEATURE_VALUES
 from shoal.contracts.features import FEATURES
 from shoal.contracts.table import (
@@ -25,7 +26,7 @@ open; half an octave each, so that a beacon with 10 % jitter falls into one or t
 EVENT_DATE = Column("event_date", DATE, "UTC day", is_nullable=False)
 RUN_ID = Column("run_id", STRING, "hash of night, configuration and input versions; see nights")
 ENTITY = (
-    Column("entity_type", STRING, "host, user, source_address or a configured type"),
+    Column("entity_type", STRING, "host, user, source_address, container, image, or configured"),
     Column("entity_id", STRING, "the entity, lower-cased"),
 )
 ENTITY_KEY = ("event_date", "entity_type", "entity_id")
@@ -46,8 +47,7 @@ ENTITY_ACTIVITY = Table(
         Column(
             "dimension",
             STRING,
-            "total, category, program, parent_child, user, host, peer_address, peer_network, "
-            "port, program_port, program_network, service, logon_type, logon_source",
+            ", ".join([*OTHER_DIMENSIONS, *(dimension.name for dimension in DIMENSIONS)]),
         ),
         Column(
             "value",
@@ -70,15 +70,16 @@ ENTITY_ACTIVITY = Table(
             "gap_counts",
             LONGS,
             "gaps between successive events by half-octave bins from 1 s, 32 slots; "
-            "only for peer_address, empty elsewhere",
+            "only for peer_address and web_address, empty elsewhere",
         ),
-        Column("command_line_count", LONG, "events that have a command line"),
-        Column("command_line_length", LONG, "sum of command-line lengths, characters"),
-        Column("command_line_entropy_mbit", LONG, "sum of command-line entropies, millibits"),
+        Column("text_count", LONG, "events that have a text: command line, name asked for, URL"),
+        Column("text_length", LONG, "sum of their texts' lengths, characters"),
+        Column("text_entropy_mbit", LONG, "sum of their texts' entropies, millibits a byte"),
         Column("sample_event_ids", STRINGS, "two of its events, the smallest and the largest id"),
         RUN_ID,
     ),
     partition=("event_date",),
+    version=2,
     is_night=True,
     retention_days=400,
 )
@@ -100,10 +101,11 @@ ENTITY_FEATURES = Table(
         Column("slice", STRING, "group of peers: role and side, see the README"),
         *(Column(f.name, DOUBLE, f"{f.doc} ({f.unit})") for f in FEATURES),
         Column("values", FEATURE_VALUES, "features of a ready feature table, by name"),
-        Column("profile", PROFILE, "the programs and ports of the day, sparse"),
+        Column("profile", PROFILE, "what the day was made of, sparse: see PROFILE_DIMENSIONS"),
         RUN_ID,
     ),
     partition=("event_date",),
+    version=2,
     is_night=True,
     retention_days=400,
 )

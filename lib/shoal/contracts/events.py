@@ -1,10 +1,9 @@
-"""Normalised events, and the ledger and quarantine of the files they came from."""
+"""Normalised events, and the shape that every source parses into."""
 
 from pyspark.sql import types as T
 
 from shoal.contracts.table import (
     BOOLEAN,
-    COUNT_MAP,
     DATE,
     DOUBLE,
     INT,
@@ -38,6 +37,15 @@ COMMON = (
     Column("process_pid", LONG, "process id"),
     Column("process_name", STRING, "file name of the program, lower-cased"),
     Column("process_path", STRING, "full path of the program, as the log writes it"),
+    Column(
+        "event_action",
+        STRING,
+        "what was done, where a table holds more than one thing; null for the usual one",
+    ),
+    Column("user_id", STRING, "the account's own id, lower-cased: SID or uid"),
+    Column("container_name", STRING, "name of the container"),
+    Column("orchestrator_namespace", STRING, "Kubernetes namespace of the pod"),
+    Column("orchestrator_pod", STRING, "Kubernetes pod"),
 )
 
 PROCESS = (
@@ -45,24 +53,39 @@ PROCESS = (
     Column("process_parent_pid", LONG, "process id of the parent"),
     Column("process_parent_name", STRING, "file name of the parent program, lower-cased"),
     Column("process_parent_path", STRING, "full path of the parent program"),
+    Column(
+        "process_original_name",
+        STRING,
+        "file name of the program when it was built, lower-cased: another one is a renamed program",
+    ),
+    Column("is_signed", BOOLEAN, "the program bears a valid signature"),
+    Column("task_name", STRING, "task that starts it, for one that was scheduled"),
 )
 
 ENDPOINTS = (
-    Column("source_ip", STRING, "address that opened the connection or logged on"),
+    Column("source_ip", STRING, "address that opened the connection, asked or logged on"),
     Column("source_port", INT, "port on the side that opened it"),
+)
+
+SERVICE = (
+    Column("destination_ip", STRING, "address of the service side"),
+    Column("destination_port", INT, "port of the service side"),
+)
+
+BYTES = (
+    Column("bytes_out", LONG, "payload bytes from source to destination"),
+    Column("bytes_in", LONG, "payload bytes from destination to source"),
 )
 
 NETWORK = (
     *ENDPOINTS,
-    Column("destination_ip", STRING, "address of the service side"),
-    Column("destination_port", INT, "port of the service side"),
+    *SERVICE,
     Column("network_transport", STRING, "tcp, udp, icmp, …"),
     Column("network_protocol", STRING, "service the log recognised: http, ssl, dns, …"),
     Column("network_direction", STRING, "outbound or inbound as the reporting host sees it"),
     Column("network_state", STRING, "Zeek's conn_state"),
     Column("is_failed", BOOLEAN, "the connection was refused, reset or not answered"),
-    Column("bytes_out", LONG, "payload bytes from source to destination"),
-    Column("bytes_in", LONG, "payload bytes from destination to source"),
+    *BYTES,
     Column("packets_out", LONG, "packets from source to destination"),
     Column("packets_in", LONG, "packets from destination to source"),
     Column("duration_us", LONG, "how long it lasted, in microseconds"),
@@ -72,17 +95,82 @@ AUTH = (
     *ENDPOINTS,
     Column("source_host_name", STRING, "machine the logon came from, lower-cased"),
     Column("logon_type", INT, "Windows logon type: 2 interactive, 3 network, 10 remote, …"),
-    Column("auth_package", STRING, "authentication package, lower-cased: kerberos, ntlm, …"),
+    Column("auth_package", STRING, "authentication package, lower-cased: kerberos, ntlm, ssh, …"),
     Column("is_failed", BOOLEAN, "the logon was refused"),
+    *SERVICE,
+    Column("user_agent_original", STRING, "client program, as it calls itself"),
+    Column("target_host_name", STRING, "machine logged on to, where another one reports it"),
 )
 
 FILE = (
-    Column("file_path", STRING, "full path of the file created"),
+    Column("file_path", STRING, "full path of the file, or name of the share"),
     Column("file_name", STRING, "its name, lower-cased"),
+    Column("file_size", LONG, "its size in bytes"),
+    Column("file_hash", STRING, "its hash, the longest that the log has, lower-cased"),
+    Column("file_mime_type", STRING, "type of its content, as the log found it"),
+    Column("is_signed", BOOLEAN, "it bears a valid signature"),
+    *ENDPOINTS,
+    *SERVICE,
+)
+
+DNS = (
+    *ENDPOINTS,
+    *SERVICE,
+    Column("dns_question_name", STRING, "name asked for, lower-cased, without a dot at its end"),
+    Column("dns_question_type", STRING, "a, aaaa, ptr, txt, …"),
+    Column("dns_response_code", STRING, "noerror, nxdomain, servfail, …"),
+    Column("dns_answer_count", INT, "answers"),
+    Column("is_failed", BOOLEAN, "the name was not resolved"),
+)
+
+WEB = (
+    *ENDPOINTS,
+    *SERVICE,
+    Column("http_request_method", STRING, "get, post, …"),
+    Column("http_response_status_code", INT, "200, 404, …"),
+    Column("url_domain", STRING, "host of the address, lower-cased"),
+    Column("url_path", STRING, "path and query of the address, at most 4 KiB"),
+    Column("user_agent_original", STRING, "client program, as it calls itself"),
+    Column("is_failed", BOOLEAN, "answered by a status of 400 and more"),
+    *BYTES,
+)
+
+TLS = (
+    *ENDPOINTS,
+    *SERVICE,
+    Column("tls_server_name", STRING, "name asked for (SNI), lower-cased"),
+    Column("tls_version", STRING, "version agreed on, lower-cased"),
+    Column("tls_client_ja3", STRING, "JA3 fingerprint of the client"),
+    Column("tls_client_ja4", STRING, "JA4 fingerprint of the client"),
+    Column("tls_issuer", STRING, "issuer of the server's certificate"),
+    Column("tls_subject", STRING, "subject of the server's certificate"),
+    Column("is_failed", BOOLEAN, "the session was not established"),
+)
+
+EMAIL = (
+    Column("email_sender", STRING, "address of the sender, lower-cased"),
+    Column("email_reply_to", STRING, "address that answers go to, lower-cased"),
+    Column("email_recipient", STRING, "address of the recipient, lower-cased"),
+    Column("email_subject", STRING, "subject, as written"),
+    Column("email_link_count", INT, "links in the mail"),
+    Column("url_domain", STRING, "host of its first link, lower-cased"),
+    Column("url_path", STRING, "path and query of its first link, at most 4 KiB"),
+    Column("is_failed", BOOLEAN, "the mail was not accepted"),
+)
+
+PACKAGE = (
+    Column("package_name", STRING, "package, lower-cased"),
+    Column("package_version", STRING, "its version"),
+    Column("package_type", STRING, "deb, rpm, …"),
+)
+
+SYSCALL = (
+    Column("syscall_name", STRING, "system call"),
+    Column("is_failed", BOOLEAN, "it returned an error"),
 )
 
 
-def _events(kind: str, doc: str, own: tuple[Column, ...]) -> Table:
+def _events(kind: str, doc: str, own: tuple[Column, ...], version: int = 1) -> Table:
     return Table(
         name=f"events_{kind}",
         doc=doc,
@@ -90,14 +178,46 @@ def _events(kind: str, doc: str, own: tuple[Column, ...]) -> Table:
         key=("event_date", "event_id"),
         columns=(*COMMON, *own),
         partition=("event_date",),
+        version=version,
         retention_days=90,
     )
 
 
-EVENTS_PROCESS = _events("process", "Programs started.", PROCESS)
-EVENTS_NETWORK = _events("network", "Connections opened or accepted.", NETWORK)
-EVENTS_AUTH = _events("auth", "Logons, successful and refused.", AUTH)
-EVENTS_FILE = _events("file", "Files created.", FILE)
+EVENTS_PROCESS = _events(
+    "process", "Programs started; action scheduled: set to start.", PROCESS, version=2
+)
+EVENTS_NETWORK = _events(
+    "network",
+    "Connections opened or accepted; action listening: ports held open.",
+    NETWORK,
+    version=2,
+)
+EVENTS_AUTH = _events(
+    "auth",
+    "Logons, successful and refused; actions: logged_off, explicit (other credentials than one's "
+    "own), privileged (special privileges given).",
+    AUTH,
+    version=2,
+)
+EVENTS_FILE = _events(
+    "file",
+    "Files created; actions: loaded (a library into a program), shared (a share opened by its "
+    "name), transferred (seen on the network).",
+    FILE,
+    version=2,
+)
+EVENTS_DNS = _events("dns", "Names asked for.", DNS)
+EVENTS_WEB = _events("web", "Web requests.", WEB)
+EVENTS_TLS = _events("tls", "TLS sessions.", TLS)
+EVENTS_EMAIL = _events("email", "Mails.", EMAIL)
+EVENTS_PACKAGE = _events(
+    "package",
+    "Packages found installed; actions: installed, removed (told as a change).",
+    PACKAGE,
+)
+EVENTS_SYSCALL = _events(
+    "syscall", "System calls other than those that start programs or connect.", SYSCALL
+)
 
 FEATURE_VALUES = T.ArrayType(
     struct(
@@ -127,6 +247,12 @@ EVENT_TABLES = {
     "network": EVENTS_NETWORK,
     "auth": EVENTS_AUTH,
     "file": EVENTS_FILE,
+    "dns": EVENTS_DNS,
+    "web": EVENTS_WEB,
+    "tls": EVENTS_TLS,
+    "email": EVENTS_EMAIL,
+    "package": EVENTS_PACKAGE,
+    "syscall": EVENTS_SYSCALL,
     "feature": FEATURE_ROWS,
 }
 
@@ -160,71 +286,3 @@ PARSED_COLUMNS = (
     ),
 )
 """What a source's ``parse`` yields: one row a raw record; event fields are null unless an event."""
-
-INGEST_FILES = Table(
-    name="ingest_files",
-    doc="The ledger of raw files: what was read from each, and where every record went.",
-    grain="one version of one raw file (path, size, time of change)",
-    key=("file_id",),
-    columns=(
-        Column("file_id", STRING, "hash of source name, path, size and time of change"),
-        Column("batch_id", STRING, "hash of the files that one ingest read together"),
-        Column("source_name", STRING, "name of the configured source"),
-        Column("source_file", STRING, "path of the file"),
-        Column("size_bytes", LONG, "size on disk"),
-        Column("modified_ts", TIMESTAMP, "time of last change on disk; null for an empty file"),
-        Column("content_hash", STRING, "hash of the file's records, whatever their order"),
-        Column(
-            "event_days",
-            T.ArrayType(DATE),
-            "UTC days that its events fall on, those that are duplicates included; sorted",
-        ),
-        Column(
-            "outside_days",
-            T.ArrayType(DATE),
-            "UTC days of events in quarantine for lying outside the days asked for; the file is "
-            "read again when they are asked for; sorted",
-        ),
-        Column("read_count", LONG, "records read = events + duplicates + ignored + quarantined"),
-        Column("event_count", LONG, "records that became events"),
-        Column("duplicate_count", LONG, "records that were events already"),
-        Column("ignored_count", LONG, "records of types that no table takes"),
-        Column("quarantined_count", LONG, "records in quarantine"),
-        Column("ignored_by_type", COUNT_MAP, "ignored_count by the record's own type"),
-        Column("events_by_table", COUNT_MAP, "event_count by table"),
-        Column(
-            "status",
-            STRING,
-            "read (a compressed log that ends too early: up to there); reading while its ingest "
-            "has not finished; changed if it changed meanwhile (its new version is another file); "
-            "unreadable",
-        ),
-        Column("ingest_ts", TIMESTAMP, "when it was read (UTC)", is_volatile=True),
-    ),
-)
-
-QUARANTINE = Table(
-    name="quarantine",
-    doc="Raw records that could not be read, with the reason.",
-    grain="one raw record",
-    key=("file_id", "event_id"),
-    columns=(
-        Column(
-            "ingest_date",
-            DATE,
-            "UTC day on which it was first read",
-            is_nullable=False,
-            is_volatile=True,
-        ),
-        Column("source_name", STRING, "name of the configured source"),
-        Column("source_file", STRING, "path of the raw file"),
-        Column("file_id", STRING, "the version of that file in ingest_files"),
-        Column("event_id", STRING, "hash of the source record"),
-        Column("record_count", LONG, "how often the same record stands in the file"),
-        Column("reason", STRING, "what was wrong"),
-        Column("raw_text", STRING, "the record, cut at 8 KiB"),
-        Column("ingest_ts", TIMESTAMP, "when it was read (UTC)", is_volatile=True),
-    ),
-    partition=("ingest_date",),
-    retention_days=90,
-)

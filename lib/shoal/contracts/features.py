@@ -7,6 +7,8 @@ reasons all derive from this list. It is only ever added to.
 import math
 from dataclasses import dataclass
 
+from shoal.contracts.activity import DIMENSIONS, FLAGS, KINDS, PROGRAM_PAIRS, Knowledge
+
 _BOUNDS = {
     "share": (0.0, 1.0),
     "0 to 1": (0.0, 1.0),
@@ -16,6 +18,7 @@ _BOUNDS = {
     "bits": (0.0, 8.0),
 }
 _COUNT_BOUNDS = (0.0, math.inf)
+NOTHING = Knowledge("volume")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Feature:
     unit: str
     doc: str
     is_count: bool = True
+    known: Knowledge = NOTHING
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -37,106 +41,173 @@ class Feature:
         return _BOUNDS.get(self.unit, _COUNT_BOUNDS)
 
 
-NOVEL_DIMENSIONS = (
-    "program",
-    "parent_child",
-    "peer_address",
-    "port",
-    "program_port",
-    "program_network",
-)
-"""Dimensions whose values are counted as new for the entity, and as rare among its peers."""
-
-SURPRISE_DIMENSIONS = (*NOVEL_DIMENSIONS, "user", "logon_source", "peer_network")
-"""Dimensions whose values are weighed by how few peers show them."""
-
-PROGRAM_PAIRS = ("parent_child", "program_port", "program_network")
-"""Dimensions of pairs with a program: the child of a parent, the one that talks."""
-
-_PROGRAM_EVENTS = "launches, connections and created files"
+_KNOWN = {kind.name: kind.known for kind in KINDS}
+_VOLUME = Knowledge("volume", "doing much", "easy", "T1020")
+_RHYTHM = Knowledge("rhythm", "working at other hours, bursts", "easy", "T1029")
+_BEACON = Knowledge("network", "calling home at regular times", "costly", "T1071")
+_NETWORK = _KNOWN["network"]
 
 _TOTALS = (
-    Feature("event_count", "events", "events of every kind"),
-    Feature("process_count", "launches", "programs started"),
-    Feature("network_count", "connections", "connections opened or accepted"),
-    Feature("file_count", "files", "files created"),
-    Feature("auth_count", "logons", "logons, successful and refused"),
-    Feature("logon_failed_count", "logons", "logons refused"),
-    Feature("network_failed_share", "share", "share of connections that failed", False),
-    Feature("bytes_out_sum", "bytes", "payload sent by the side that opened the connections"),
-    Feature("bytes_in_sum", "bytes", "payload sent back"),
-    Feature("bytes_out_share", "share", "bytes out over all bytes", False),
-    Feature("packet_sum", "packets", "packets both ways"),
-    Feature("duration_mean_s", "seconds", "mean duration of a connection"),
-    Feature("duration_sd_s", "seconds", "standard deviation of the durations"),
-    Feature("active_hours", "hours", "hours of the day with an event", False),
-    Feature("hour_top_share", "share", "share of the day's events in its busiest hour", False),
-    Feature("hour_cos", "circle", "mean hour of the events on a circle, cosine", False),
-    Feature("hour_sin", "circle", "mean hour of the events on a circle, sine", False),
-    Feature("command_line_length_mean", "characters", "mean length of a command line"),
-    Feature("command_line_entropy_mean", "bits", "mean entropy of a command line", False),
-)
+    Feature("event_count", "events", "events of every kind", known=_VOLUME),
+    *(Feature(f"{kind.name}_count", kind.unit, kind.doc, known=kind.known) for kind in KINDS),
+    *(
+        Feature(f"{kind.name}_share", "share", f"share of all events that are {kind.doc}", False,
+            kind.known)
+        for kind in KINDS
+    ),
+    Feature("logon_failed_count", "logons", "logons refused", known=_KNOWN["auth"]),
+    *(
+        Feature(
+            f"{'logon' if kind.name == 'auth' else kind.name}_failed_share", "share",
+            f"share of {kind.unit} that failed", False, kind.known,
+        )
+        for kind in KINDS
+        if kind.has_failures
+    ),
+    Feature(
+        "bytes_out_sum", "bytes", "payload sent by the side that opened the connections",
+        known=Knowledge("network", "sending data out", "costly", "T1048"),
+    ),
+    Feature("bytes_in_sum", "bytes", "payload sent back", known=_NETWORK),
+    Feature(
+        "bytes_out_share", "share", "bytes out over all bytes", False,
+        Knowledge("network", "sending data out", "costly", "T1048"),
+    ),
+    Feature("packet_sum", "packets", "packets both ways", known=_NETWORK),
+    Feature("packet_bytes_mean", "bytes", "mean payload of a packet", known=_NETWORK),
+    Feature("duration_mean_s", "seconds", "mean duration of a connection", known=_NETWORK),
+    Feature("duration_sd_s", "seconds", "standard deviation of the durations", known=_NETWORK),
+    Feature("active_hours", "hours", "hours of the day with an event", False, _RHYTHM),
+    Feature(
+        "hour_top_share", "share", "share of the day's events in its busiest hour", False, _RHYTHM
+    ),
+    Feature(
+        "hour_cos", "circle", "mean hour of the events on a circle, cosine", False, _RHYTHM
+    ),
+    Feature("hour_sin", "circle", "mean hour of the events on a circle, sine", False, _RHYTHM),
+)  # fmt: skip
+
+TEXTS = {"process": "command_line", "dns": "dns_name", "web": "url_path", "email": "link_path"}
+"""Name of the text that events of a kind have."""
+
+_TEXTS = tuple(
+    feature
+    for kind in KINDS
+    if kind.text
+    for feature in (
+        Feature(
+            f"{TEXTS[kind.name]}_length_mean", "characters", f"mean length of {kind.text}",
+            known=kind.known,
+        ),
+        Feature(
+            f"{TEXTS[kind.name]}_entropy_mean", "bits", f"mean entropy of {kind.text}, a byte",
+            False, kind.known,
+        ),
+    )
+)  # fmt: skip
+
+_UNITS = {kind.name: kind.unit for kind in KINDS}
+
+_FLAGS = (
+    *(
+        feature
+        for flag in FLAGS
+        for feature in (
+            Feature(f"{flag.name}_count", "events", flag.doc, known=flag.known),
+            Feature(
+                f"{flag.name}_share", "share", f"share of {_UNITS[flag.kind]}: {flag.doc}", False,
+                flag.known,
+            ),
+        )
+    ),
+    Feature(
+        "external_peer_share", "share",
+        "share of connections with addresses outside the home networks", False, _NETWORK,
+    ),
+)  # fmt: skip
 
 _DISTINCT = tuple(
-    Feature(f"{name}_distinct", label, f"distinct {label}{behind}")
-    for name, label, behind in (
-        ("program", "programs", f" behind {_PROGRAM_EVENTS}"),
-        ("parent_child", "parent and child pairs", " of launches"),
-        ("user", "users", ""),
-        ("host", "hosts", ""),
-        ("peer_address", "peer addresses", ""),
-        ("peer_network", "peer networks", ""),
-        ("port", "service ports", ""),
-        ("program_port", "program and port pairs", ""),
-        ("program_network", "program and network pairs", ""),
+    Feature(
+        f"{dimension.name}_distinct",
+        dimension.plural,
+        f"distinct {dimension.plural}{' ' if dimension.of else ''}{dimension.of}",
+        known=dimension.known,
     )
+    for dimension in DIMENSIONS
+)
+
+TOP_DIMENSIONS = {
+    "program": "events by the commonest program",
+    "peer_address": "connections with one address",
+    "port": "connections to the commonest port",
+    "domain": "names asked for in one domain",
+    "syscall": "system calls of the commonest name",
+}
+"""Dimensions whose commonest value's share is told, and what it is a share of."""
+
+_REGULARITY = (
+    "1 minus the normalised entropy of the gaps of 1 s and more, times the share of such gaps "
+    "among all, times the share of the day's hours it was seen in; 0 below 24 gaps"
 )
 
 _CONCENTRATION = (
-    Feature(
-        "program_top_share", "share", f"share of {_PROGRAM_EVENTS} by the commonest program", False
+    *(
+        Feature(f"{dimension.name}_top_share", "share",
+            f"share of {TOP_DIMENSIONS[dimension.name]}", False, dimension.known)
+        for dimension in DIMENSIONS
+        if dimension.name in TOP_DIMENSIONS
     ),
-    Feature("peer_address_top_share", "share", "share of connections with one address", False),
-    Feature("port_top_share", "share", "share of connections to the commonest port", False),
     Feature(
-        "beacon_regularity_max",
-        "0 to 1",
+        "beacon_regularity_max", "0 to 1",
         "how regular and how lasting the most regular traffic with one peer address is: "
-        "1 minus the normalised entropy of the gaps of 1 s and more, times the share of such gaps "
-        "among all, times the share of the day's hours it was seen in; 0 below 24 gaps",
-        False,
+        + _REGULARITY,
+        False, _BEACON,
     ),
-)
+    Feature(
+        "web_beacon_regularity_max", "0 to 1",
+        "how regular and how lasting the most regular web requests to one address are: "
+        + _REGULARITY,
+        False, Knowledge("web", "calling home over HTTP", "costly", "T1071.001"),
+    ),
+)  # fmt: skip
 
 _NOVEL = tuple(
     Feature(
-        f"new_{dimension}_count",
-        "values",
-        f"values of {dimension} not seen for the entity in the novelty window; null without a past",
+        f"new_{dimension.name}_count",
+        dimension.plural,
+        f"{dimension.plural} not seen for the entity in the novelty window; null without a past",
+        known=dimension.known,
     )
-    for dimension in NOVEL_DIMENSIONS
+    for dimension in DIMENSIONS
 )
 
 _RARE = tuple(
     Feature(
-        f"rare_{dimension}_count",
-        "values",
-        f"values of {dimension} that few or no peers showed in the novelty window or this day",
+        f"rare_{dimension.name}_count",
+        dimension.plural,
+        f"{dimension.plural} that few or no peers showed in the novelty window or this day",
+        known=dimension.known,
     )
-    for dimension in NOVEL_DIMENSIONS
+    for dimension in DIMENSIONS
 )
 
 _SURPRISE = "−log2 of the share of peers that showed it in the novelty window or this day"
 
 _SURPRISES = tuple(
-    Feature(name, "bits of surprise", doc)
-    for dimension in SURPRISE_DIMENSIONS
+    Feature(name, "bits of surprise", doc, known=dimension.known)
+    for dimension in DIMENSIONS
     for name, doc in (
-        (f"{dimension}_surprise_sum", f"sum over the values of {dimension} of {_SURPRISE}"),
-        (f"{dimension}_surprise_max", f"largest, over the values of {dimension}, {_SURPRISE}"),
         (
-            f"new_{dimension}_surprise_sum",
-            f"sum over the values of {dimension} not seen for the entity in the novelty window of "
+            f"{dimension.name}_surprise_sum",
+            f"sum over the {dimension.plural} of {_SURPRISE}",
+        ),
+        (
+            f"{dimension.name}_surprise_max",
+            f"largest, over the {dimension.plural}, {_SURPRISE}",
+        ),
+        (
+            f"new_{dimension.name}_surprise_sum",
+            f"sum over the {dimension.plural} not seen for the entity in the novelty window of "
             f"{_SURPRISE}; null without a past",
         ),
     )
@@ -144,30 +215,33 @@ _SURPRISES = tuple(
 
 _EXCESSES = tuple(
     Feature(
-        f"{dimension}_excess_surprise_{aggregate}",
+        f"{dimension.name}_excess_surprise_{aggregate}",
         "bits of surprise",
-        f"{of} the values of {dimension} of the surprise of the pair beyond that of its program: "
+        f"{of} the {dimension.plural} of the surprise of the pair beyond that of its program: "
         "an unusual pair of a usual program",
+        known=dimension.known,
     )
-    for dimension in PROGRAM_PAIRS
+    for dimension in DIMENSIONS
+    if dimension.name in PROGRAM_PAIRS
     for aggregate, of in (("sum", "sum over"), ("max", "largest over"))
 )
 
 _FEW_PEERS = "addresses that few peers had to do with in the novelty window or this day"
 
 _RARE_PEERS = (
-    Feature("rare_peer_bytes_out_sum", "bytes", f"bytes out with {_FEW_PEERS}"),
     Feature(
-        "rare_peer_beacon_regularity_max",
-        "0 to 1",
-        f"beacon_regularity_max of {_FEW_PEERS}",
-        False,
+        "rare_peer_bytes_out_sum", "bytes", f"bytes out with {_FEW_PEERS}",
+        known=Knowledge("network", "sending data to a new place", "hard", "T1048"),
     ),
-)
+    Feature(
+        "rare_peer_beacon_regularity_max", "0 to 1", f"beacon_regularity_max of {_FEW_PEERS}",
+        False, _BEACON,
+    ),
+)  # fmt: skip
 
 FEATURES: tuple[Feature, ...] = (
-    *_TOTALS, *_DISTINCT, *_CONCENTRATION, *_NOVEL, *_RARE, *_SURPRISES, *_EXCESSES,
-    *_RARE_PEERS,
+    *_TOTALS, *_TEXTS, *_FLAGS, *_DISTINCT, *_CONCENTRATION, *_NOVEL, *_RARE, *_SURPRISES,
+    *_EXCESSES, *_RARE_PEERS,
 )  # fmt: skip
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 FEATURE_BY_NAME: dict[str, Feature] = {feature.name: feature for feature in FEATURES}

@@ -9,37 +9,38 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from shoal.contracts.entities import GAP_BINS, HOUR_SLOTS, LARGEST_SUM
-from shoal.features.dimensions import cut, explode_dimensions, explode_entities, gap_bin
+from shoal.features.aliases import resolve_aliases
+from shoal.features.dimensions import explode_dimensions, gap_bin
+from shoal.features.entities import account, explode_entities, image_name
+from shoal.features.kinds import TABLE_KINDS, TableKind
 from shoal.features.text import entropy_mbit
+from shoal.features.values import cut
 
-_TRAITS = {
-    "process_name": "string",
-    "process_parent_name": "string",
-    "source_ip": "string",
-    "destination_ip": "string",
-    "destination_port": "int",
-    "network_transport": "string",
-    "network_protocol": "string",
-    "network_direction": "string",
-    "logon_type": "int",
-}
-"""Columns of events, null where a kind has none, that entities and dimensions are made of."""
-_ALIKE = ["event_date", "kind", "host_name", "user_id", *_TRAITS, "hour"]
-"""What events have in common that no value of any dimension tells apart."""
+_ENDS_OF_CONNECTIONS = ("source_ip", "destination_ip", "network_direction")
+"""Columns that tell an address's part in an event, null where a table has none."""
+_WITH_GAPS = {"network": ("peer_address", "peer_address"), "web": ("web_address", "destination_ip")}
+"""Dimension, and column of its values, whose gaps between events are counted, by table."""
 _KEYS = ["event_date", "entity_type", "entity_id", "dimension", "value"]
 _COUNTS = [
     "event_count",
     "failed_count",
     "timed_count",
-    "command_line_count",
-    "command_line_length",
-    "command_line_entropy_mbit",
+    "text_count",
+    "text_length",
+    "text_entropy_mbit",
 ]
 _ENDS = ("smallest", "largest")
 """Of the ids of the events behind a row, which two are kept as samples."""
 _SIGN = -(2**63)
 """The bit by which longs are negative: without it they are in the order of unsigned ones."""
 _SIZES = ["bytes_in", "bytes_out", "packets", "duration_us", "duration_ms2"]
+_MEASURES = [
+    *_COUNTS,
+    *_SIZES,
+    "first_ts",
+    "last_ts",
+    *(f"{end}_id_{half}" for end in _ENDS for half in ("high", "low")),
+]
 
 
 @dataclass(frozen=True)
@@ -53,34 +54,58 @@ class SiteHours:
 def aggregate_activity(
     events: Mapping[str, DataFrame],
     *,
-    entity_types: Sequence[str],
+    entity_columns: Mapping[str, str],
     sites: Sequence[SiteHours] = (),
+    aliases: DataFrame | None = None,
 ) -> DataFrame:
     """Aggregate events to entity × day × dimension × value.
 
     Parameters
     ----------
-    events : normalised events by kind: ``process``, ``network``, ``auth``, ``file``
-    entity_types : built-in types to aggregate for
+    events : normalised events by table, a key of ``TABLE_KINDS``
+    entity_columns : column that names the entity, by type
     sites : time zones by host name; all other hosts live by UTC
+    aliases : as `shoal.features.aliases.aliases_of` yields, if there are any
 
     Returns
     -------
     Rows of ``entity_activity`` without ``run_id``. All measures are integers, so that no sum
     depends on the order of rows.
     """
-    measured = [_add_measures(frame, kind, sites) for kind, frame in events.items()]
-    united = reduce(lambda left, right: left.unionByName(right), measured)
-    # An event shows some ten values for each of three entities: events alike are counted before
-    # they are multiplied, not after.
-    by_value = explode_dimensions(explode_entities(_merge(united, _ALIKE), entity_types))
-    connections = united.where(F.col("kind") == "network")
-    by_peer = _peers_with_gaps(explode_entities(connections, entity_types))
+    shown, with_gaps = [], []
+    for table, frame in events.items():
+        kind = TABLE_KINDS[table]
+        own = frame.withColumn("account", account())
+        # A connection that a sensor saw stays its address's: the host may report it, too.
+        if aliases is not None and table != "network":
+            own = resolve_aliases(own, aliases)
+        measured = _add_measures(own, table, kind, sites, entity_columns)
+        # An event shows some ten values for each of three entities: events alike are counted
+        # before they are multiplied, not after.
+        alike = _merge(measured, _alike(measured))
+        entities = explode_entities(alike, entity_columns)
+        by_value = explode_dimensions(entities, table, kind, list(entity_columns))
+        shown.append(by_value.select(*_KEYS, "hour", *_MEASURES))
+        if table in _WITH_GAPS:
+            dimension, column = _WITH_GAPS[table]
+            usual = explode_entities(measured.where(F.col("event_action").isNull()), entity_columns)
+            gapped = _with_gaps(usual, dimension, column)
+            with_gaps.append(gapped.select(*_KEYS, "hour", "gap_bin", *_MEASURES))
     # Apart: most rows have no gap, and summing 32 bins of nothing for them costs a third more.
-    return _aggregate(by_value).unionByName(_aggregate(by_peer, gap_bins=GAP_BINS))
+    activity = _aggregate(reduce(DataFrame.unionByName, shown))
+    if with_gaps:
+        gapped = reduce(DataFrame.unionByName, with_gaps)
+        activity = activity.unionByName(_aggregate(gapped, gap_bins=GAP_BINS))
+    return activity
 
 
-def _add_measures(events: DataFrame, kind: str, sites: Sequence[SiteHours]) -> DataFrame:
+def _add_measures(
+    events: DataFrame,
+    table: str,
+    kind: TableKind,
+    sites: Sequence[SiteHours],
+    entity_columns: Mapping[str, str],
+) -> DataFrame:
     """One event in → the same event with its traits and the integers that activity sums."""
     has = set(events.columns)
 
@@ -90,17 +115,17 @@ def _add_measures(events: DataFrame, kind: str, sites: Sequence[SiteHours]) -> D
     def size(name: str) -> Column:
         return F.coalesce(column(name, "long"), F.lit(0).cast("long"))
 
-    command_line = column("process_command_line", "string")
-    entropy = entropy_mbit(command_line) if kind == "process" else F.lit(None).cast("long")
+    text = F.lit(None).cast("string") if kind.text is None else F.col(kind.text)
+    entropy = F.lit(None).cast("long") if kind.text is None else entropy_mbit(text)
     is_failed = F.coalesce(column("is_failed", "boolean"), F.lit(False))
     duration_ms = size("duration_us") / 1000
     measures = {
         "event_count": F.lit(1).cast("long"),
         "failed_count": is_failed.cast("long"),
         "timed_count": column("duration_us", "long").isNotNull().cast("long"),
-        "command_line_count": command_line.isNotNull().cast("long"),
-        "command_line_length": F.coalesce(F.length(command_line), F.lit(0)).cast("long"),
-        "command_line_entropy_mbit": F.coalesce(entropy, F.lit(0).cast("long")),
+        "text_count": text.isNotNull().cast("long"),
+        "text_length": F.coalesce(F.length(text), F.lit(0)).cast("long"),
+        "text_entropy_mbit": F.coalesce(entropy, F.lit(0).cast("long")),
         "bytes_in": size("bytes_in"),
         "bytes_out": size("bytes_out"),
         "packets": _clipped(size("packets_in").cast("double") + size("packets_out")),
@@ -110,15 +135,27 @@ def _add_measures(events: DataFrame, kind: str, sites: Sequence[SiteHours]) -> D
         "last_ts": F.col("event_ts"),
         **{f"{end}_id_{half}": number for end in _ENDS for half, number in _id_halves().items()},
     }
+    own = {"host_name", "account", "image", *_ENDS_OF_CONNECTIONS}
+    configured = set(entity_columns.values()) - own
+    traits = (set(kind.traits) | configured) - own
     return events.select(
         "event_date",
+        F.lit(table).alias("table"),
+        "event_action",
         "host_name",
-        F.lit(kind).alias("kind"),
-        _user_id().alias("user_id"),
-        *(column(name, kind_of).alias(name) for name, kind_of in _TRAITS.items()),
+        "account",
+        image_name().alias("image"),
+        *(column(name, "string").alias(name) for name in _ENDS_OF_CONNECTIONS),
+        *(column(name, "string").alias(name) for name in sorted(traits)),
+        *(trait.alias(name) for name, trait in kind.derived().items()),
         _hour(sites).alias("hour"),
         *(measure.alias(name) for name, measure in measures.items()),
     )
+
+
+def _alike(measured: DataFrame) -> list[str]:
+    """What events have in common that no value of any dimension tells apart."""
+    return [name for name in measured.columns if name not in _MEASURES]
 
 
 def _id_halves() -> dict[str, Column]:
@@ -142,13 +179,6 @@ def _clipped(measure: Column) -> Column:
     return F.least(measure, F.lit(float(LARGEST_SUM))).cast("long")
 
 
-def _user_id() -> Column:
-    r"""``domain\name``; a domain alone is nobody."""
-    name = F.when(F.col("user_name") != "", F.col("user_name"))
-    with_domain = F.concat(F.col("user_domain"), F.lit("\\"), name)
-    return F.coalesce(with_domain, name)
-
-
 def _hour(sites: Sequence[SiteHours]) -> Column:
     hour = F.hour("event_ts")
     for site in sites:
@@ -158,17 +188,15 @@ def _hour(sites: Sequence[SiteHours]) -> Column:
     return hour
 
 
-def _peers_with_gaps(entity_events: DataFrame) -> DataFrame:
-    """One connection of an entity in → its peer-address row, with the gap since the last one."""
-    order = Window.partitionBy("event_date", "entity_type", "entity_id", "peer_address").orderBy(
-        "first_ts"
-    )
+def _with_gaps(entity_events: DataFrame, dimension: str, column: str) -> DataFrame:
+    """One event of an entity in → its row of ``dimension``, with the gap since the last one."""
+    order = Window.partitionBy("event_date", "entity_type", "entity_id", column).orderBy("first_ts")
     gap_us = F.unix_micros("first_ts") - F.lag(F.unix_micros("first_ts")).over(order)
     return (
-        entity_events.where(F.col("peer_address").isNotNull())
+        entity_events.where(F.col(column).isNotNull())
         .withColumn("gap_bin", gap_bin(gap_us))
-        .withColumn("dimension", F.lit("peer_address"))
-        .withColumn("value", cut(F.col("peer_address")))
+        .withColumn("dimension", F.lit(dimension))
+        .withColumn("value", cut(F.col(column)))
     )
 
 
@@ -211,7 +239,7 @@ def _aggregate(rows: DataFrame, *, gap_bins: int = 0) -> DataFrame:
         *("event_count", "failed_count", "bytes_in", "bytes_out", "packets", "timed_count"),
         *("duration_us", "duration_ms2", "first_ts", "last_ts", "hour_counts"),
         "gap_counts",
-        *("command_line_count", "command_line_length", "command_line_entropy_mbit"),
+        *("text_count", "text_length", "text_entropy_mbit"),
         F.array_distinct(
             F.array(*(_id_text(f"{end}_id_high", f"{end}_id_low") for end in _ENDS))
         ).alias("sample_event_ids"),

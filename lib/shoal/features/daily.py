@@ -1,34 +1,43 @@
 """Features of an entity's day, all from ``entity_activity``."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from shoal.contracts.activity import DIMENSIONS, FLAGS, KINDS, PROFILE_DIMENSIONS
 from shoal.contracts.entities import GAP_BINS, HOUR_SLOTS
-from shoal.contracts.features import FEATURE_NAMES
+from shoal.contracts.features import FEATURE_NAMES, TEXTS, TOP_DIMENSIONS
+from shoal.features.slices import is_inside
 
 ENTITY = ["entity_type", "entity_id"]
 KEY = ["event_date", *ENTITY]
 BEACON_MIN_GAPS = 24
-_CATEGORIES = ("process", "network", "file", "auth")
-_DISTINCT = (
-    "program",
-    "parent_child",
-    "user",
-    "host",
-    "peer_address",
-    "peer_network",
-    "port",
-    "program_port",
-    "program_network",
+_BEACONS = {"peer_address": "beacon_regularity_max", "web_address": "web_beacon_regularity_max"}
+_TOTALS = ("event_count", "hour_counts")
+_PARTS = (
+    "event_count",
+    "failed_count",
+    "bytes_in",
+    "bytes_out",
+    "packets",
+    "timed_count",
+    "duration_us",
+    "duration_ms2",
+    "text_count",
+    "text_length",
+    "text_entropy_mbit",
 )
-_TOP_SHARES = ("program", "peer_address", "port")
 
 
 def aggregate_features(
-    activity: DataFrame, novelty: DataFrame, peers: DataFrame, *, profile_terms: int
+    activity: DataFrame,
+    novelty: DataFrame,
+    peers: DataFrame,
+    *,
+    profile_terms: int,
+    home_networks: Sequence[str],
 ) -> DataFrame:
     """Aggregate days of activity to one row of features an entity and day.
 
@@ -38,13 +47,15 @@ def aggregate_features(
     novelty : as `shoal.features.novelty.aggregate_novelty` yields for them
     peers : the ``slice`` of every entity
     profile_terms : most terms kept in ``profile``
+    home_networks : addresses outside these are external
 
     Returns
     -------
     entity × day: the keys, ``slice``, every built-in feature as double, and ``profile``.
     """
     measured = (
-        _aggregate_measures(activity, profile_terms)
+        _aggregate_parts(activity, profile_terms)
+        .join(_aggregate_values(activity, home_networks), KEY, how="left")
         .join(novelty, KEY, how="left")
         .join(peers, ENTITY, how="inner")
     )
@@ -52,87 +63,137 @@ def aggregate_features(
     return measured.select(*KEY, "slice", *doubles, "profile")
 
 
-def of_dimension(dimension: str, measure: str | Column) -> Column:
-    """A measure of the rows of one dimension; null for the others."""
-    column = F.col(measure) if isinstance(measure, str) else measure
-    return F.when(F.col("dimension") == dimension, column)
+def _by_value(dimension: str, measures: Sequence[str]) -> Column:
+    """Aggregate of a dimension with few values: its measures by value, as a map."""
+    entry = F.struct(F.col("value"), F.struct(*measures).alias("measures"))
+    rows = F.collect_list(F.when(F.col("dimension") == dimension, entry))
+    return F.map_from_entries(rows)
 
 
-def _category(kind: str, measure: str) -> Column:
-    is_kind = (F.col("dimension") == "category") & (F.col("value") == kind)
-    return F.coalesce(F.max(F.when(is_kind, F.col(measure))), F.lit(0))
-
-
-def _aggregate_measures(activity: DataFrame, profile_terms: int) -> DataFrame:
-    total = {
-        name: F.max(of_dimension("total", name))
-        for name in (
-            "event_count",
-            "bytes_in",
-            "bytes_out",
-            "packets",
-            "timed_count",
-            "duration_us",
-            "duration_ms2",
-            "command_line_count",
-            "command_line_length",
-            "command_line_entropy_mbit",
-            "hour_counts",
-        )
-    }
-    beacon = of_dimension(
-        "peer_address", beacon_regularity(F.col("gap_counts"), F.col("hour_counts"))
-    )
+def _aggregate_parts(activity: DataFrame, profile_terms: int) -> DataFrame:
+    """Features of the day's totals, and of its kinds of events and flags."""
+    total = F.max(F.when(F.col("dimension") == "total", F.struct(*_TOTALS)))
     grouped = activity.groupBy(*KEY).agg(
-        *(column.alias(f"total_{name}") for name, column in total.items()),
-        *(_category(kind, "event_count").alias(f"{kind}_count") for kind in _CATEGORIES),
-        _category("auth", "failed_count").alias("logon_failed_count"),
-        _category("network", "failed_count").alias("network_failed_count"),
-        *(F.count(of_dimension(name, "value")).alias(f"{name}_distinct") for name in _DISTINCT),
-        *(
-            _share(
-                F.max(of_dimension(name, "event_count")), F.sum(of_dimension(name, "event_count"))
-            ).alias(f"{name}_top_share")
-            for name in _TOP_SHARES
-        ),
-        F.coalesce(F.max(beacon), F.lit(0.0)).alias("beacon_regularity_max"),
+        total.alias("total"),
+        _by_value("category", _PARTS).alias("kinds"),
+        _by_value("flag", ["event_count"]).alias("flags"),
         _profile(profile_terms).alias("profile"),
     )
-    return _add_derived(grouped)
+    features = {**_of_totals(), **_of_connections(), **_of_kinds(), **_of_flags()}
+    return grouped.select(
+        *KEY, *(column.alias(name) for name, column in features.items()), "profile"
+    )
 
 
-def _add_derived(grouped: DataFrame) -> DataFrame:
-    """Add the features that are arithmetic on the day's totals."""
-    timed = F.col("total_timed_count")
-    mean_s = _share(F.col("total_duration_us"), timed) / 1e6
-    mean_square = _share(F.col("total_duration_ms2"), timed) / 1e6
-    hours = F.col("total_hour_counts")
-    busiest = F.array_max(hours)
-    commands = F.col("total_command_line_count")
+def _of_totals() -> dict[str, Column]:
+    """How much there was, and when."""
+    hours = F.col("total.hour_counts")
+    return {
+        "event_count": F.col("total.event_count"),
+        "active_hours": F.size(F.filter(hours, lambda count: count > 0)),
+        "hour_top_share": _share(F.array_max(hours), F.col("total.event_count")),
+        "hour_cos": _hour_circle(hours, math.cos),
+        "hour_sin": _hour_circle(hours, math.sin),
+    }
+
+
+def _of_connections() -> dict[str, Column]:
+    """Sizes and durations of connections alone: a request's bytes are its connection's, too."""
+    timed = _part("kinds", "network", "timed_count")
+    mean_s = _share(_part("kinds", "network", "duration_us"), timed) / 1e6
+    mean_square = _share(_part("kinds", "network", "duration_ms2"), timed) / 1e6
     # As doubles: the sum of two sums may be more than a long holds.
-    bytes_out = F.col("total_bytes_out").cast("double")
-    bytes_in = F.col("total_bytes_in").cast("double")
-    return grouped.withColumns(
-        {
-            "event_count": F.col("total_event_count"),
-            "network_failed_share": _share(F.col("network_failed_count"), F.col("network_count")),
-            "bytes_out_sum": bytes_out,
-            "bytes_in_sum": bytes_in,
-            "bytes_out_share": _share(bytes_out, bytes_out + bytes_in),
-            "packet_sum": F.col("total_packets"),
-            "duration_mean_s": mean_s,
-            # Not greatest alone: it passes over the null of a day without durations.
-            "duration_sd_s": F.when(
-                timed > 0, F.sqrt(F.greatest(mean_square - mean_s * mean_s, F.lit(0.0)))
-            ),
-            "active_hours": F.size(F.filter(hours, lambda count: count > 0)),
-            "hour_top_share": _share(busiest, F.col("total_event_count")),
-            "hour_cos": _hour_circle(hours, math.cos),
-            "hour_sin": _hour_circle(hours, math.sin),
-            "command_line_length_mean": _share(F.col("total_command_line_length"), commands),
-            "command_line_entropy_mean": _share(F.col("total_command_line_entropy_mbit"), commands)
-            / 1000,
-        }
+    bytes_out = _part("kinds", "network", "bytes_out").cast("double")
+    bytes_in = _part("kinds", "network", "bytes_in").cast("double")
+    packets = _part("kinds", "network", "packets")
+    return {
+        "bytes_out_sum": bytes_out,
+        "bytes_in_sum": bytes_in,
+        "bytes_out_share": _share(bytes_out, bytes_out + bytes_in),
+        "packet_sum": packets,
+        "packet_bytes_mean": _share(bytes_out + bytes_in, packets),
+        "duration_mean_s": mean_s,
+        # Not greatest alone: it passes over the null of a day without durations.
+        "duration_sd_s": F.when(
+            timed > 0, F.sqrt(F.greatest(mean_square - mean_s * mean_s, F.lit(0.0)))
+        ),
+    }
+
+
+def _part(column: str, name: str, measure: str) -> Column:
+    """Measure of one value of :func:`_by_value`; 0 if the day has none."""
+    return F.coalesce(F.col(column)[name][measure], F.lit(0))
+
+
+def _of_kinds() -> dict[str, Column]:
+    """Counts, shares, failures and texts by kind of event."""
+    features = {"logon_failed_count": _part("kinds", "auth", "failed_count")}
+    for kind in KINDS:
+        count = _part("kinds", kind.name, "event_count")
+        features[f"{kind.name}_count"] = count
+        features[f"{kind.name}_share"] = _share(count, F.col("total.event_count"))
+        if kind.has_failures:
+            failed = _part("kinds", kind.name, "failed_count")
+            name = "logon" if kind.name == "auth" else kind.name
+            features[f"{name}_failed_share"] = _share(failed, count)
+        if kind.text:
+            texts = _part("kinds", kind.name, "text_count")
+            length = _share(_part("kinds", kind.name, "text_length"), texts)
+            entropy = _share(_part("kinds", kind.name, "text_entropy_mbit"), texts) / 1000
+            features[f"{TEXTS[kind.name]}_length_mean"] = length
+            features[f"{TEXTS[kind.name]}_entropy_mean"] = entropy
+    return features
+
+
+def _of_flags() -> dict[str, Column]:
+    features = {}
+    for flag in FLAGS:
+        count = _part("flags", flag.name, "event_count")
+        features[f"{flag.name}_count"] = count
+        of_kind = _part("kinds", flag.kind, "event_count")
+        features[f"{flag.name}_share"] = _share(count, of_kind)
+    return features
+
+
+def _aggregate_values(activity: DataFrame, home_networks: Sequence[str]) -> DataFrame:
+    """Features of the dimensions' values: how many, how concentrated, how regular."""
+    count = F.col("event_count")
+    regularity = beacon_regularity(F.col("gap_counts"), F.col("hour_counts"))
+    outside = F.when(F.col("is_inside"), F.lit(0)).otherwise(count)
+    told = [dimension.name for dimension in DIMENSIONS] + list(_BEACONS)
+    by_dimension = (
+        activity.where(F.col("dimension").isin(told))
+        .groupBy(*KEY, "dimension")
+        .agg(
+            F.count(F.lit(1)).alias("distinct"),
+            _share(F.max(count), F.sum(count)).alias("top_share"),
+            F.max(F.when(F.col("dimension").isin(list(_BEACONS)), regularity)).alias("regularity"),
+        )
+    )
+    external = (
+        activity.where(F.col("dimension") == "peer_address")
+        .withColumn("is_inside", is_inside(F.col("value"), home_networks))
+        .groupBy(*KEY)
+        .agg(_share(F.sum(outside), F.sum(count)).alias("external_peer_share"))
+    )
+    measures = F.col("measures")
+    distinct = {
+        f"{d.name}_distinct": F.coalesce(measures[d.name]["distinct"], F.lit(0)) for d in DIMENSIONS
+    }
+    tops = {f"{name}_top_share": measures[name]["top_share"] for name in TOP_DIMENSIONS}
+    beacons = {
+        feature: F.coalesce(measures[name]["regularity"], F.lit(0.0))
+        for name, feature in _BEACONS.items()
+    }
+    entry = F.struct("dimension", F.struct("distinct", "top_share", "regularity"))
+    return (
+        by_dimension.groupBy(*KEY)
+        .agg(F.map_from_entries(F.collect_list(entry)).alias("measures"))
+        .select(
+            *KEY,
+            *(column.alias(name) for name, column in {**distinct, **tops, **beacons}.items()),
+        )
+        .join(external, KEY, how="left")
     )
 
 
@@ -177,8 +238,8 @@ def beacon_regularity(gap_counts: Column, hour_counts: Column) -> Column:
 
 
 def _profile(profile_terms: int) -> Column:
-    """The commonest programs and ports of an entity's day, most events first, then by name."""
-    is_term = F.col("dimension").isin("program", "port")
+    """The commonest terms of an entity's day, most events first, then by name."""
+    is_term = F.col("dimension").isin(*PROFILE_DIMENSIONS)
     term = F.struct(
         (-F.col("event_count")).alias("rank"), F.concat_ws("=", "dimension", "value").alias("term")
     )

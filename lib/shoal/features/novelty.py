@@ -3,10 +3,10 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from shoal.contracts.features import NOVEL_DIMENSIONS, PROGRAM_PAIRS, SURPRISE_DIMENSIONS
+from shoal.contracts.activity import DIMENSION_NAMES, PROGRAM_PAIRS
 from shoal.features.activity import bounded_sum
-from shoal.features.daily import ENTITY, KEY, beacon_regularity, of_dimension
-from shoal.features.dimensions import escaped, program_of_pair
+from shoal.features.daily import ENTITY, KEY, beacon_regularity
+from shoal.features.values import escaped, program_of_pair
 from shoal.spark.days import Windows
 
 PAIR = [*ENTITY, "dimension", "value"]
@@ -29,53 +29,84 @@ def aggregate_novelty(seen: DataFrame, own: DataFrame) -> DataFrame:
     own : activity of the days
     """
     beacon = beacon_regularity(F.col("gap_counts"), F.col("hour_counts"))
-    measures = own.where(F.col("dimension") == "peer_address").select(
+    peers = own.where(F.col("dimension") == "peer_address").select(
         *KEY, "dimension", "value", "bytes_out", beacon.alias("regularity")
     )
-    grouped = (
+    by_dimension = (
         seen.transform(_add_excess)
-        .join(measures, [*KEY, "dimension", "value"], how="left")
-        .groupBy(*KEY)
-        .agg(F.max("has_past").alias("has_past"), *_counts(), *_surprises(), *_of_rare_peers())
+        .join(peers, [*KEY, "dimension", "value"], how="left")
+        .groupBy(*KEY, "dimension")
+        .agg(
+            F.max("has_past").alias("has_past"),
+            *(measure.alias(name) for name, measure in _measures().items()),
+        )
     )
-    need_past = [name for name in grouped.columns if name.startswith("new_")]
-    without_past = {name: F.when(F.col("has_past"), F.col(name)) for name in need_past}
-    return grouped.withColumns(without_past).drop("has_past")
+    # By dimension first, then side by side: two hundred sums under conditions are too long a
+    # function for the JVM to compile.
+    entry = F.struct("dimension", F.struct(*_measures()))
+    grouped = by_dimension.groupBy(*KEY).agg(
+        F.max("has_past").alias("has_past"),
+        F.map_from_entries(F.collect_list(entry)).alias("measures"),
+    )
+    features = {**_of_dimensions(), **_of_pairs(), **_of_rare_peers()}
+    need_past = F.col("has_past")
+    return grouped.select(
+        *KEY,
+        *(
+            (F.when(need_past, column) if name.startswith("new_") else column).alias(name)
+            for name, column in features.items()
+        ),
+    )
 
 
-def _counts() -> list[Column]:
-    counts = {}
-    for dimension in NOVEL_DIMENSIONS:
-        is_dimension = F.col("dimension") == dimension
-        counts[f"new_{dimension}_count"] = F.count_if(is_dimension & F.col("is_new"))
-        counts[f"rare_{dimension}_count"] = F.count_if(is_dimension & F.col("is_rare"))
-    return [count.alias(name) for name, count in counts.items()]
-
-
-def _surprises() -> list[Column]:
-    """Surprises in bits; of no value there is none."""
-    mbits = {}
-    for dimension in SURPRISE_DIMENSIONS:
-        surprise = of_dimension(dimension, "surprise_mbit")
-        mbits[f"{dimension}_surprise_sum"] = F.sum(surprise)
-        mbits[f"{dimension}_surprise_max"] = F.max(surprise)
-        mbits[f"new_{dimension}_surprise_sum"] = F.sum(F.when(F.col("is_new"), surprise))
-    for dimension in PROGRAM_PAIRS:
-        excess = of_dimension(dimension, "excess_mbit")
-        mbits[f"{dimension}_excess_surprise_sum"] = F.sum(excess)
-        mbits[f"{dimension}_excess_surprise_max"] = F.max(excess)
-    return [(F.coalesce(mbit, F.lit(0)) / 1000).alias(name) for name, mbit in mbits.items()]
-
-
-def _of_rare_peers() -> list[Column]:
-    is_rare = of_dimension("peer_address", F.col("surprise_mbit") > FEW_PEERS_MBIT)
+def _measures() -> dict[str, Column]:
+    """Aggregates of the values of one dimension."""
+    surprise = F.col("surprise_mbit")
+    is_rare = surprise > FEW_PEERS_MBIT
     # Zeros, not nulls: a bounded sum takes null for one that has overflowed.
     sent = F.coalesce(F.when(is_rare, F.col("bytes_out")), F.lit(0))
-    regularity = F.coalesce(F.max(F.when(is_rare, F.col("regularity"))), F.lit(0.0))
-    return [
-        bounded_sum(sent).alias("rare_peer_bytes_out_sum"),
-        regularity.alias("rare_peer_beacon_regularity_max"),
-    ]
+    return {
+        "new_count": F.count_if("is_new"),
+        "rare_count": F.count_if("is_rare"),
+        "surprise_sum": F.sum(surprise),
+        "surprise_max": F.max(surprise),
+        "new_surprise_sum": F.sum(F.when(F.col("is_new"), surprise)),
+        "excess_sum": F.sum("excess_mbit"),
+        "excess_max": F.max("excess_mbit"),
+        "rare_bytes_out": bounded_sum(sent),
+        "rare_regularity": F.max(F.when(is_rare, F.col("regularity"))),
+    }
+
+
+def _measure(dimension: str, name: str) -> Column:
+    return F.coalesce(F.col("measures")[dimension][name], F.lit(0))
+
+
+def _of_dimensions() -> dict[str, Column]:
+    """Counts of values, and their surprises in bits; of no value there is none."""
+    features = {}
+    for name in DIMENSION_NAMES:
+        features[f"new_{name}_count"] = _measure(name, "new_count")
+        features[f"rare_{name}_count"] = _measure(name, "rare_count")
+        features[f"{name}_surprise_sum"] = _measure(name, "surprise_sum") / 1000
+        features[f"{name}_surprise_max"] = _measure(name, "surprise_max") / 1000
+        features[f"new_{name}_surprise_sum"] = _measure(name, "new_surprise_sum") / 1000
+    return features
+
+
+def _of_pairs() -> dict[str, Column]:
+    return {
+        f"{name}_excess_surprise_{aggregate}": _measure(name, f"excess_{aggregate}") / 1000
+        for name in PROGRAM_PAIRS
+        for aggregate in ("sum", "max")
+    }
+
+
+def _of_rare_peers() -> dict[str, Column]:
+    return {
+        "rare_peer_bytes_out_sum": _measure("peer_address", "rare_bytes_out"),
+        "rare_peer_beacon_regularity_max": _measure("peer_address", "rare_regularity"),
+    }
 
 
 def _add_excess(seen: DataFrame) -> DataFrame:
@@ -106,7 +137,7 @@ def value_days(activity: DataFrame, peers: DataFrame, windows: Windows) -> DataF
     peers : the ``slice`` of every entity of ``activity``
     """
     return (
-        activity.where(F.col("dimension").isin(*SURPRISE_DIMENSIONS, "total"))
+        activity.where(F.col("dimension").isin(*DIMENSION_NAMES, "total"))
         .groupBy(*PAIR)
         .agg(*windows.seen())
         .join(peers, ENTITY, how="inner")

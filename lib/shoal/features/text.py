@@ -1,7 +1,10 @@
 """Measures of text."""
 
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
+import tldextract
 from pyspark.sql import Column
 
 from shoal.spark.udf import series_udf
@@ -26,3 +29,28 @@ def entropy_mbit_of(texts: pd.Series) -> pd.Series:
 def entropy_mbit(text: Column) -> Column:
     """Column of entropies in millibits (integers, so that sums are exact)."""
     return series_udf(entropy_mbit_of, "bigint")(text)
+
+
+@lru_cache(maxsize=1)
+def _suffixes() -> tldextract.TLDExtract:
+    """The public suffix list as it comes with the library: nothing is fetched, nothing cached."""
+    return tldextract.TLDExtract(
+        cache_dir=None, suffix_list_urls=(), include_psl_private_domains=True
+    )
+
+
+def registered_domains_of(names: pd.Series) -> pd.Series:
+    """What of each name can be registered; the name itself if nothing can, null where it is."""
+    extract = _suffixes()
+    known = {
+        name: extract(name).top_domain_under_public_suffix or name for name in set(names.dropna())
+    }
+    return names.map(known).astype(object).where(names.notna(), None)
+
+
+def registered_domain(name: Column) -> Column:
+    """Column of ``example.co.uk`` for ``www.example.co.uk``: a public suffix and one label more.
+
+    An address, a bare name and a suffix stay what they are.
+    """
+    return series_udf(registered_domains_of, "string")(name)

@@ -7,12 +7,11 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
-from shoal.contracts.features import NOVEL_DIMENSIONS
+from shoal.contracts.activity import DIMENSION_NAMES
 from shoal.models.listing import NightEntity, night_entity
 
 _ENTITY = ["entity_type", "entity_id"]
 _KEY = ["event_date", *_ENTITY]
-_EVIDENCE_DIMENSIONS = (*NOVEL_DIMENSIONS, "user", "host", "logon_source")
 _EVIDENCE_FIELDS = (
     "dimension",
     "value",
@@ -53,7 +52,7 @@ def _rarest_rows(
         "event_date date, entity_type string, entity_id string",
     )
     days = sorted({line["event_date"] for line in lines})
-    kept = activity.where(F.col("dimension").isin(*_EVIDENCE_DIMENSIONS))
+    kept = activity.where(F.col("dimension").isin(*DIMENSION_NAMES))
     tonight = kept.where(F.col("event_date").isin(days))
     own = tonight.join(F.broadcast(keys), _KEY, how="left_semi")
     of_lines = activity.join(F.broadcast(keys.select(*_ENTITY)), _ENTITY, how="left_semi")

@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
-from shoal.contracts.features import SURPRISE_DIMENSIONS
+from shoal.contracts.activity import DIMENSION_NAMES
 from shoal.kernels.groups import MIN_MEMBERS, Group, find_groups
 from shoal.spark.days import Windows
 
@@ -78,7 +78,7 @@ def _members(
     activity: DataFrame, scores: DataFrame, windows: Windows, days: Sequence[date]
 ) -> DataFrame:
     """Entities of each young value that a group may share; bounded by what a group may be."""
-    shared = activity.where(F.col("dimension").isin(list(SURPRISE_DIMENSIONS)))
+    shared = activity.where(F.col("dimension").isin(list(DIMENSION_NAMES)))
     seen = shared.groupBy("entity_type", "dimension", "value").agg(*windows.seen())
     young = seen.select(
         "entity_type",

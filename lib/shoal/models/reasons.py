@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from shoal.contracts.features import FEATURE_BY_NAME, NOVEL_DIMENSIONS, Feature
+from shoal.contracts.activity import DIMENSION_NAMES
+from shoal.contracts.features import FEATURE_BY_NAME, Feature
 from shoal.contracts.scores import MOVED, PROFILE_SHARE
 from shoal.kernels.peer_model import explain_row
 from shoal.kernels.profiles import Profiles, TermShare
@@ -96,7 +97,7 @@ def _vectors_of(
         [night_entity(line) for line in lines],
         "event_date date, entity_type string, entity_id string",
     )
-    counted = [F.coalesce(F.col(f"new_{name}_count"), F.lit(0)) for name in NOVEL_DIMENSIONS]
+    counted = [F.coalesce(F.col(f"new_{name}_count"), F.lit(0)) for name in DIMENSION_NAMES]
     rows = (
         entity_days.join(F.broadcast(keys), _KEY, how="left_semi")
         .select(*_KEY, "features", *profile_arrays(), sum(counted, F.lit(0)).alias("novelty"))

@@ -9,9 +9,14 @@ from pyspark.sql import functions as F
 
 from shoal.config import Settings
 from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_LABELS
-from shoal.contracts.events import EVENT_TABLES
+from shoal.contracts.events import COMMON, EVENT_TABLES
+from shoal.contracts.table import STRING
+from shoal.errors import ConfigError, did_you_mean
 from shoal.features.activity import SiteHours, aggregate_activity
+from shoal.features.aliases import aliases_of
 from shoal.features.daily import aggregate_features
+from shoal.features.entities import BUILTIN_COLUMNS
+from shoal.features.kinds import TABLE_KINDS
 from shoal.features.novelty import aggregate_novelty, compare_with_past, value_days
 from shoal.features.slices import add_slice
 from shoal.pipelines.context import Context
@@ -20,8 +25,6 @@ from shoal.spark.days import Windows
 from shoal.spark.nights import read_published
 from shoal.spark.session import persisted
 from shoal.spark.tables import Warehouse
-
-_EVENT_KINDS = ("process", "network", "auth", "file")
 
 
 def build_features(context: Context, span: Span) -> Span:
@@ -40,12 +43,14 @@ def _write_activity(context: Context, span: Span) -> None:
     settings, warehouse = context.settings, context.warehouse
     known = {kind for plan in span.plans for file in plan.files for kind in file.kinds}
     # What no file has events of need not be looked for; of nothing at all there is no activity.
-    kinds = [kind for kind in _EVENT_KINDS if kind in known]
-    if settings.entities and kinds:
+    kinds = [kind for kind in TABLE_KINDS if kind in known]
+    aliases = aliases_of(_labels_in_force(context, span))
+    if settings.event_entity_types and kinds:
         activity = aggregate_activity(
             {kind: _own_events(warehouse, kind, span) for kind in kinds},
-            entity_types=settings.entities,
+            entity_columns=_entity_columns(settings),
             sites=_site_hours(settings),
+            aliases=None if aliases.isEmpty() else aliases,
         ).withColumn("run_id", span.run_id_column())
     else:
         activity = warehouse.frame(ENTITY_ACTIVITY, [])
@@ -62,6 +67,7 @@ def _write_features(context: Context, span: Span) -> None:
         span.windows(novelty_days),
         rare_share=settings.features.rare_share,
         profile_terms=settings.features.profile_terms,
+        home_networks=settings.home_networks,
     ) as built_in:
         frame = built_in.withColumn("feature_set", F.lit("builtin"))
         if settings.feature_entity_types:
@@ -77,6 +83,7 @@ def aggregated(
     *,
     rare_share: float,
     profile_terms: int,
+    home_networks: Sequence[str],
 ) -> Iterator[DataFrame]:
     """Features of the days of windows, as `aggregate_features` yields, what is read twice kept.
 
@@ -91,21 +98,29 @@ def aggregated(
         persisted(compare_with_past(values, windows, rare_share=rare_share)) as seen,
     ):
         novelty = aggregate_novelty(seen, own)
-        yield aggregate_features(own, novelty, peers, profile_terms=profile_terms)
+        yield aggregate_features(
+            own, novelty, peers, profile_terms=profile_terms, home_networks=home_networks
+        )
 
 
 def _with_slices(context: Context, activity: DataFrame, span: Span) -> DataFrame:
     """Every entity of the activity with its group of peers, which no night of a span changes."""
-    settings, effective = context.settings, F.col("effective_date")
-    labels = context.warehouse.read(ENTITY_LABELS)
+    settings = context.settings
     entities = activity.where(F.col("dimension") == "total").select("entity_type", "entity_id")
     return add_slice(
         entities.distinct(),
-        labels.where(effective.isNull() | (effective <= F.lit(span.days[0]))),
+        _labels_in_force(context, span),
         label=settings.slices.label,
         by_side=settings.slices.by_side,
         home_networks=settings.home_networks,
     )
+
+
+def _labels_in_force(context: Context, span: Span) -> DataFrame:
+    """Labels that hold on the nights of a span, on all of which the same do."""
+    effective = F.col("effective_date")
+    labels = context.warehouse.read(ENTITY_LABELS)
+    return labels.where(effective.isNull() | (effective <= F.lit(span.days[0])))
 
 
 def _conformed(frame: DataFrame, span: Span) -> DataFrame:
@@ -153,6 +168,19 @@ def _ready_rows(warehouse: Warehouse, span: Span) -> DataFrame:
             F.col("row.feature_values").alias("values"),
         )
     )
+
+
+def _entity_columns(settings: Settings) -> dict[str, str]:
+    """Column that names the entity, by type."""
+    known = {column.name: column.type for column in COMMON}
+    for name, column in settings.entity_columns.items():
+        if known.get(column) != STRING:
+            texts = [name for name, kind in known.items() if kind == STRING]
+            raise ConfigError(
+                f"entity_columns.{name}: events of all kinds have no text column {column!r}"
+                f"{did_you_mean(column, texts)}; they have {', '.join(texts)}"
+            )
+    return {name: BUILTIN_COLUMNS[name] for name in settings.entities} | settings.entity_columns
 
 
 def _site_hours(settings: Settings) -> Sequence[SiteHours]:

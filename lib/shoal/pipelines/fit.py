@@ -13,8 +13,8 @@ from shoal.config import Settings, config_hash
 from shoal.contracts import ENTITY_FEATURES
 from shoal.contracts.features import FEATURE_BY_NAME, FEATURE_NAMES
 from shoal.errors import DataError
-from shoal.features.dimensions import peer_network
 from shoal.features.slices import is_inside
+from shoal.features.values import peer_network
 from shoal.kernels.form import FitSettings
 from shoal.models.fit import FitRequest, FitResult, fit_models
 from shoal.models.registry import (
@@ -146,7 +146,7 @@ def _fit_type(context: Context, plan: NightPlan, change: StatusChange) -> Outcom
     """Fit one type; too little data is a status, not a failure."""
     settings, days = context.settings, context.settings.fit.window_days
     window = alike = plan.nights_back(days)
-    if change.entity_type in settings.entities:
+    if change.entity_type in settings.event_entity_types:
         alike = plan.reference_nights(days)
     # Few nights that are alike are better than all, and all are better than too few.
     for nights in [alike, window] if len(alike) < len(window) else [window]:

@@ -9,7 +9,7 @@ files again, so that no record is lost or doubled.
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from functools import reduce
 from typing import Any
@@ -17,20 +17,18 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from shoal.config import FeaturesSource, Source
+from shoal.config import Source
 from shoal.contracts import INGEST_FILES, QUARANTINE
 from shoal.contracts.events import EVENT_TABLES
 from shoal.errors import DataError, UnreadableFileError
 from shoal.pipelines.context import Context
 from shoal.pipelines.labels import load_labels
-from shoal.sources import SOURCES
-from shoal.sources.features import parse_features
+from shoal.pipelines.sources import SourceFile, check_sources, parse_files
 from shoal.sources.files import (
     RawFile,
     find_all_unreadable,
     find_unreadable,
     list_files,
-    read_lines,
 )
 from shoal.sources.records import (
     LISTED,
@@ -39,7 +37,6 @@ from shoal.sources.records import (
     aggregate_ledger,
     aggregate_quarantine,
     conform_events,
-    cut_records,
     keep_new_events,
     repeated_ids,
 )
@@ -52,22 +49,6 @@ log = logging.getLogger(__name__)
 _COUNTED = ("read_count", "event_count", "duplicate_count", "ignored_count", "quarantined_count")
 _BROADCAST_IDS = 1_000_000
 _ADMITTED = "file_id string, event_date date"
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """A raw file of a configured source.
-
-    Attributes
-    ----------
-    admitted : days that an earlier reading of the file took, whatever the window is now
-    cut : why only the records before its early end can be read, ``None`` if it can be read whole
-    """
-
-    source: Source
-    file: RawFile
-    admitted: tuple[date, ...] = ()
-    cut: str | None = None
 
 
 def ingest(context: Context, window: DayWindow | None = None) -> int:
@@ -83,12 +64,15 @@ def ingest(context: Context, window: DayWindow | None = None) -> int:
 
     Raises
     ------
+    ConfigError
+        If a mapped source names columns that its events don't have.
     DataError
         If no configured path can be listed.
     LeaseHeldError
         If another run is still reading after ``lease.ingest_wait_s``.
     """
     wait_s = context.settings.lease.ingest_wait_s
+    check_sources(context.settings.sources)
     with context.leased(["ingest"], wait_s=wait_s), context.step("ingest") as rows:
         load_labels(context)
         listed = _list_sources(context)
@@ -246,7 +230,7 @@ def _read_batch(
     admitted = context.spark.createDataFrame(
         [(f.file.file_id, day) for f in files for day in f.admitted], _ADMITTED
     )
-    parsed = _parse_all(context, files)
+    parsed = parse_files(context.spark, files)
     with persisted(add_event_date(parsed, window=window, admitted=admitted)) as found:
         records = found.join(F.broadcast(listing.select("file_id")), ["file_id"], how="left_semi")
         days = _event_days(records)
@@ -262,40 +246,6 @@ def _read_batch(
         own = f"batch_id = {quote_literal(batch_id)}"
         warehouse.replace_where(ledger, INGEST_FILES, own)
     _report(context, batch_id, rows)
-
-
-def _parse_all(context: Context, files: Sequence[SourceFile]) -> DataFrame:
-    by_source: dict[tuple[str, bool], list[RawFile]] = {}
-    for item in files:
-        by_source.setdefault((item.source.name, bool(item.cut)), []).append(item.file)
-    sources = {item.source.name: item.source for item in files}
-    parsed = [
-        _parse(context, sources[name], own, is_cut=is_cut)
-        for (name, is_cut), own in by_source.items()
-    ]
-    cuts = [(item.source.name, item.file, item.cut) for item in files if item.cut]
-    if cuts:
-        parsed.append(cut_records(context.spark, cuts))
-    return reduce(DataFrame.unionByName, parsed)
-
-
-def _parse(
-    context: Context, source: Source, files: Sequence[RawFile], *, is_cut: bool
-) -> DataFrame:
-    if isinstance(source, FeaturesSource):
-        return parse_features(
-            context.spark,
-            files,
-            source_name=source.name,
-            entity_type=source.entity_type,
-            id_column=source.id_column,
-            date_column=source.date_column,
-            slice_column=source.slice_column,
-            feature_columns=source.feature_columns,
-            file_format=source.format,
-        )
-    lines = read_lines(context.spark, files, source_name=source.name, is_cut=is_cut)
-    return SOURCES[source.kind](lines)
 
 
 def _event_days(records: DataFrame) -> dict[str, list[date]]:

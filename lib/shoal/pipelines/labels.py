@@ -4,15 +4,16 @@ import logging
 from collections.abc import Sequence
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
+from shoal.config import LabelTable
 from shoal.contracts import ENTITY_LABELS
 from shoal.errors import DataError
 from shoal.pipelines.context import Context
 from shoal.spark.hashing import hash_sum
 from shoal.spark.session import persisted
-from shoal.spark.tables import quote_literal
+from shoal.spark.tables import quote_identifier, quote_literal
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,8 @@ def load_labels(context: Context) -> None:
     """Bring ``entity_labels`` to what the label files say; rows of other sources stay.
 
     A file is a CSV with a header: ``entity_type, entity_id, label, value`` and, if a label is not
-    to hold for all nights, ``effective_date`` (its first one). Nothing is committed for a file
-    that says what the table holds.
+    to hold for all nights, ``effective_date`` (its first one); or any CSV, with a map of its
+    columns. Nothing is committed for a file that says what the table holds.
 
     Raises
     ------
@@ -33,30 +34,41 @@ def load_labels(context: Context) -> None:
         If a file is missing, lacks a column, or holds rows without a value or with two values for
         one label; it names the file and the first of them.
     """
-    for path in context.settings.labels:
-        own = f"source = {quote_literal(path)}"
-        held = context.warehouse.read(ENTITY_LABELS).where(F.col("source") == F.lit(path))
-        with persisted(_read_texts(context, path)) as texts:
-            _require_sound(texts, path)
-            rows = _as_labels(texts, path)
-            if _fingerprint(rows) != _fingerprint(held):
-                context.warehouse.replace_where(rows, ENTITY_LABELS, own)
-                log.info("labels of %s loaded", path)
+    for labels in context.settings.labels:
+        path = labels if isinstance(labels, str) else labels.path
+        source = path if isinstance(labels, str) else f"{path}#{labels.entity_type}"
+        own = f"source = {quote_literal(source)}"
+        held = context.warehouse.read(ENTITY_LABELS).where(F.col("source") == F.lit(source))
+        found = _read(context, path)
+        texts = _listed(found, path) if isinstance(labels, str) else _mapped(found, labels)
+        with persisted(texts) as rows:
+            _require_sound(rows, path)
+            new = _as_labels(rows, source)
+            if _fingerprint(new) != _fingerprint(held):
+                context.warehouse.replace_where(new, ENTITY_LABELS, own)
+                log.info("labels of %s loaded", source)
 
 
-def _read_texts(context: Context, path: str) -> DataFrame:
-    """Rows of a label file as they are written, with ``date_text``."""
-    reader = context.spark.read.option("header", True).option("enforceSchema", False)
+def _read(context: Context, path: str) -> DataFrame:
+    reader = context.spark.read.options(header=True, enforceSchema=False, escape='"')
     try:
-        found = reader.csv(path)
+        return reader.csv(path)
     except AnalysisException as error:
         raise DataError(f"labels: {path} cannot be read: check the paths under labels") from error
-    missing = [name for name in _REQUIRED if name not in found.columns]
+
+
+def _require_columns(found: DataFrame, needed: Sequence[str], path: str) -> None:
+    missing = [name for name in needed if name not in found.columns]
     if missing:
         raise DataError(
             f"labels: {path} has no column {', '.join(missing)}; its header is "
-            f"{', '.join(found.columns)}, needed are {', '.join(_REQUIRED)}"
+            f"{', '.join(found.columns)}, needed are {', '.join(needed)}"
         )
+
+
+def _listed(found: DataFrame, path: str) -> DataFrame:
+    """Rows of a file in the shape of the table, as they are written, with ``date_text``."""
+    _require_columns(found, _REQUIRED, path)
     dates = F.col("effective_date") if "effective_date" in found.columns else F.lit(None)
     return found.select(
         *(F.trim(name).alias(name) for name in _REQUIRED),
@@ -64,13 +76,40 @@ def _read_texts(context: Context, path: str) -> DataFrame:
     )
 
 
-def _as_labels(texts: DataFrame, path: str) -> DataFrame:
+def _mapped(found: DataFrame, labels: LabelTable) -> DataFrame:
+    """The same rows from a CSV of one row an entity, one for each label that it has a value of."""
+    _require_columns(found, [labels.id_column, *labels.labels.values()], labels.path)
+
+    def cell(name: str) -> Column:
+        return F.trim(F.col(quote_identifier(name)))
+
+    pairs = F.array(
+        *(
+            F.struct(F.lit(label).alias("label"), cell(name).alias("value"))
+            for label, name in labels.labels.items()
+        )
+    )
+    return (
+        found.select(cell(labels.id_column).alias("entity_id"), F.explode(pairs).alias("pair"))
+        .where(F.col("entity_id").isNotNull() & (F.col("pair.value") != ""))
+        .select(
+            F.lit(labels.entity_type).alias("entity_type"),
+            "entity_id",
+            "pair.label",
+            "pair.value",
+            F.lit(None).cast("string").alias("date_text"),
+        )
+        .distinct()
+    )
+
+
+def _as_labels(texts: DataFrame, source: str) -> DataFrame:
     return texts.select(
         "entity_type",
         F.lower("entity_id").alias("entity_id"),
         "label",
         "value",
-        F.lit(path).alias("source"),
+        F.lit(source).alias("source"),
         F.col("date_text").try_cast("date").alias("effective_date"),
     )
 

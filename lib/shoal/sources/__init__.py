@@ -9,12 +9,34 @@ from types import MappingProxyType
 
 from pyspark.sql import DataFrame
 
+from shoal.sources.auditd import parse_auditd
+from shoal.sources.ecs import parse_ecs
+from shoal.sources.osquery import parse_osquery
+from shoal.sources.suricata import parse_suricata
+from shoal.sources.tetragon import parse_tetragon
 from shoal.sources.windows_json import parse_windows_json
 from shoal.sources.zeek import parse_zeek
 
 SOURCES: Mapping[str, Callable[[DataFrame], DataFrame]] = MappingProxyType(
-    {"windows_json": parse_windows_json, "zeek": parse_zeek}
+    {
+        "ecs": parse_ecs,
+        "auditd": parse_auditd,
+        "osquery": parse_osquery,
+        "suricata": parse_suricata,
+        "tetragon": parse_tetragon,
+        "windows_json": parse_windows_json,
+        "zeek": parse_zeek,
+    }
 )
 """Parse function by the source's kind: line → record."""
 
-__all__ = ["SOURCES", "parse_windows_json", "parse_zeek"]
+__all__ = [
+    "SOURCES",
+    "parse_auditd",
+    "parse_ecs",
+    "parse_osquery",
+    "parse_suricata",
+    "parse_tetragon",
+    "parse_windows_json",
+    "parse_zeek",
+]

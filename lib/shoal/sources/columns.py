@@ -4,9 +4,9 @@ The text was written by whoever runs the logged machine, and Spark runs in ANSI 
 may throw, whatever the text. What cannot be read is null.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -21,8 +21,6 @@ MAX_PORT = 65535
 MAX_COUNT = 2**50
 """Largest bytes and packets of a record: a thousand times a thousand of them still fit a long."""
 MAX_DURATION_US = 2**45
-MAX_DEPTH = 1000
-"""Levels of nesting that Spark's JSON reader goes down."""
 NO_TEXT = "NUL characters: the file is binary, or UTF-16, to be written anew as UTF-8"
 
 RECORD_COLUMNS = ("source_name", "source_file", "file_id", "event_id")
@@ -34,6 +32,9 @@ _EPOCH = r"^\d{1,12}(\.\d{1,18})?([eE]\+?\d)?$"
 _HEX = "^0[xX][0-9a-fA-F]{1,15}$"
 _DECIMAL = r"^\d{1,18}$"
 _HUGE = r"^\d{19,20}$"
+_BEFORE_AT = r"(?s)^(.+?)(?:@[^@]*)?$"
+_WITH_AT = r"^[^@].*@[^@]+$"
+_URL = r"^(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:@]+)(?::\d*)?([/?#].*)?$"
 _IPV4 = r"^\d{1,3}(\.\d{1,3}){3}$"
 _IPV6 = r"^[0-9a-f:.]{2,45}$"
 
@@ -66,15 +67,46 @@ def last_component(path: Column) -> Column:
 
 
 def account_name(user: Column) -> Column:
-    r"""``user`` of ``DOMAIN\user``, in lower case."""
-    return clean_lower(F.substring_index(clean(user), "\\", -1))
+    r"""``user`` of ``DOMAIN\user`` or ``user@domain``, in lower case."""
+    cleaned = clean(user)
+    parted = F.contains(cleaned, F.lit("\\"))
+    name = F.when(parted, F.substring_index(cleaned, "\\", -1)).otherwise(
+        F.regexp_extract(cleaned, _BEFORE_AT, 1)
+    )
+    return clean_lower(name)
 
 
 def account_domain(user: Column) -> Column:
-    r"""``domain`` of ``DOMAIN\user``, in lower case; null without a backslash."""
+    r"""``domain`` of ``DOMAIN\user`` or ``user@domain``, in lower case; null without one."""
     cleaned = clean(user)
     parted = F.contains(cleaned, F.lit("\\"))
-    return F.when(parted, clean_lower(F.substring_index(cleaned, "\\", 1)))
+    return F.when(parted, clean_lower(F.substring_index(cleaned, "\\", 1))).when(
+        cleaned.rlike(_WITH_AT), clean_lower(F.substring_index(cleaned, "@", -1))
+    )
+
+
+def domain_name(text: Column) -> Column:
+    """Name of a machine or domain, in lower case, without a dot at its end."""
+    return clean_lower(F.rtrim(clean(text), F.lit(".")))
+
+
+def url_domain(text: Column) -> Column:
+    """Host of a web address, with or without a scheme, in lower case; null if there is none."""
+    host = F.regexp_extract(F.substring(text, 1, PATH_LENGTH), _URL, 1)
+    return domain_name(F.regexp_replace(host, r"^\[|\]$", ""))
+
+
+def url_path(text: Column) -> Column:
+    """Path and query of a web address, with or without a scheme; null if there is none."""
+    return clean(F.regexp_extract(F.substring(text, 1, PATH_LENGTH), _URL, 2), PATH_LENGTH)
+
+
+def flag(text: Column) -> Column:
+    """Boolean of true, t, yes, 1 and their opposites; null for all else."""
+    lowered = F.lower(F.trim(F.substring(text, 1, 16)))
+    return F.when(lowered.isin("true", "t", "yes", "1"), True).when(
+        lowered.isin("false", "f", "no", "0"), False
+    )
 
 
 def whole_number(text: Column) -> Column:
@@ -154,36 +186,28 @@ def epoch_timestamp(seconds: Column) -> Column:
     return F.when(number < 32_503_680_000_000_000, F.timestamp_micros(number))
 
 
-def json_objects(text: Column, names: Sequence[str]) -> Column:
-    """Fields of a JSON object by exact name, each as text, as an array for :func:`only`.
+def any_timestamp(text: Column) -> Column:
+    """Timestamp of a date and time, or of a number since 1970.
 
-    The structs' fields are named by :func:`field_name`, for names of JSON may differ in case
-    alone (``ProcessId``, ``ProcessID``) and columns of Spark may not.
-
-    Why ``from_json`` and not ``parse_json``: the same key twice in one object makes parse_json
-    refuse the record, from_json takes the last as most readers do; and from_json took 0.8 s where
-    ``variant_get`` took 3.5 s (56,979 Windows records of 60 MB, 53 fields, 2 cores). Why an
-    array: alone, both read ``{…}{…}`` and ``{…} junk`` as the first object and drop the rest in
-    silence.
+    Of the number's size its unit is told: seconds up to 11 digits before the point (the year
+    5138), then milliseconds, microseconds and nanoseconds.
     """
-    fields = T.StructType([T.StructField(name, T.StringType()) for name in names])
-    renamed = T.StructType([T.StructField(field_name(name), T.StringType()) for name in names])
-    options = {"allowSingleQuotes": "false", "allowUnquotedControlChars": "true"}
-    trimmed = F.trim(text, F.lit(" \t\r\n"))
-    is_object = F.startswith(trimmed, F.lit("{")) & F.endswith(trimmed, F.lit("}"))
-    array = F.when(is_object, F.concat(F.lit("["), trimmed, F.lit("]")))
-    return F.from_json(array, T.ArrayType(fields), options).cast(T.ArrayType(renamed))
-
-
-def why_no_object(text: Column) -> Column:
-    """Why :func:`json_objects` finds no object in a line, as far as its text tells."""
-    openings = F.length(text) - F.length(F.translate(text, "[{", ""))
-    too_deep = f"the line is no JSON object, or one nested more than {MAX_DEPTH:,} deep"
-    return F.coalesce(
-        why_no_text(text),
-        F.when(openings > MAX_DEPTH, too_deep),
-        F.lit("the line is not one JSON object"),
+    trimmed = F.trim(F.substring(text, 1, 40))
+    whole = F.when(trimmed.rlike(r"^\d{12,19}$"), trimmed)
+    digits = F.length(whole)
+    shift = F.when(digits <= 14, 3).when(digits <= 17, 6).when(digits <= 19, 9)
+    seconds = F.concat(
+        F.call_function("left", whole, digits - shift),
+        F.lit("."),
+        F.call_function("right", whole, shift),
     )
+    return F.coalesce(epoch_timestamp(F.coalesce(seconds, trimmed)), utc_timestamp(trimmed))
+
+
+def no_records(spark: SparkSession) -> DataFrame:
+    """No record, in the shape of PARSED_COLUMNS."""
+    fields = [T.StructField(column.name, column.type) for column in PARSED_COLUMNS]
+    return spark.createDataFrame([], T.StructType(fields))
 
 
 def why_no_text(text: Column) -> Column:
@@ -192,20 +216,6 @@ def why_no_text(text: Column) -> Column:
     return F.when(is_gzip, "the file is gzip, so its name must end in .gz").when(
         F.contains(text, F.lit("\0")), NO_TEXT
     )
-
-
-def only(objects: Column) -> Column:
-    """Return the one element of an array; null if there are none or several.
-
-    Take ``objects`` from a column, not from the expression that makes it: it is named twice here
-    and would be computed twice.
-    """
-    return F.when(F.size(objects) == 1, F.get(objects, 0))
-
-
-def field_name(name: str) -> str:
-    """Column name that stands for a JSON name, distinct without regard to case."""
-    return "f_" + name.encode().hex()
 
 
 def project(records: DataFrame, *, event_fields: Mapping[str, Column]) -> DataFrame:

@@ -3,26 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
-from shoal.contracts.events import FEATURE_VALUES, PARSED_COLUMNS
-from shoal.errors import UnreadableFileError, UsageError
+from shoal.contracts.events import FEATURE_VALUES
+from shoal.errors import UsageError
 from shoal.sources import columns as c
-from shoal.sources.files import (
-    READ_OPTIONS,
-    RawFile,
-    escape_path,
-    file_id_column,
-    source_file_column,
+from shoal.sources.files import RawFile, file_id_column, source_file_column
+from shoal.sources.tables import (
+    CORRUPT,
+    OTHER_LENGTH,
+    cell_texts,
+    fault_of_header,
+    read_tables,
+    row_id,
+    row_text,
 )
-from shoal.spark.tables import quote_identifier
 
 _NUMBER = r"(?i)^[+-]?((\d{1,400}(\.\d{0,400})?|\.\d{1,400})(e[+-]?\d{1,4})?|inf|infinity|nan)$"
-_CORRUPT = "corrupt"
-_LISTED_NAMES = 20
 
 
 @dataclass(frozen=True)
@@ -46,13 +44,12 @@ class _Roles:
         """Return why a file with these columns cannot be read, if so."""
         wanted = [self.id_column, self.date_column, *self.features_of(names)]
         wanted += [self.slice_column] if self.slice_column else []
-        missing = [name for name in wanted if name not in names]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if any("\0" in name for name in names):
-            return f"the header holds {c.NO_TEXT}"
-        if missing:
-            return f"the file has no column {_listed(missing)}; it has {_listed(names)}"
-        return f"the header repeats {_listed(repeated)}" if repeated else None
+        return fault_of_header(names, wanted)
+
+    @property
+    def meaning(self) -> tuple[str, ...]:
+        """What a row says about whom: two sources may read one table as entities of two types."""
+        return (self.entity_type, self.id_column, self.date_column, self.slice_column or "")
 
 
 def parse_features(
@@ -101,75 +98,12 @@ def parse_features(
         slice_column=slice_column,
         feature_columns=None if feature_columns is None else tuple(feature_columns),
     )
-    grouped: dict[T.StructType, list[RawFile]] = {}
-    for file in files:
-        grouped.setdefault(_schema_of(spark, file, file_format=file_format), []).append(file)
-    parsed = _no_records(spark)
-    for schema, alike in grouped.items():
-        if not schema.fields:  # no header, so no record below it
-            continue
-        rows = _read_rows(spark, alike, schema=schema, file_format=file_format)
-        names = [field.metadata["name"] for field in schema]
+    parsed = c.no_records(spark)
+    for rows, names in read_tables(spark, files, file_format=file_format):
         parsed = parsed.unionByName(
             _parse_rows(rows, names=names, roles=roles, source_name=source_name)
         )
     return parsed
-
-
-def _schema_of(spark: SparkSession, file: RawFile, *, file_format: str) -> T.StructType:
-    """Columns of one file as c0, c1, …, each with its name as metadata.
-
-    Positions stand for names, for names may hold any character or repeat.
-    """
-    path = escape_path(file.source_file)
-    if file_format == "parquet":
-        try:
-            fields = spark.read.options(**READ_OPTIONS).parquet(path).schema.fields
-        except PySparkException as error:
-            raise UnreadableFileError(
-                file.source_file,
-                f"{error.getCondition()}; write it anew as Parquet (from pandas, times in "
-                "microseconds: coerce_timestamps='us')",
-            ) from error
-        return T.StructType(
-            [
-                T.StructField(f"c{i}", field.dataType, True, {"name": field.name})
-                for i, field in enumerate(fields)
-            ]
-        )
-    first = spark.read.options(**READ_OPTIONS, **_csv_options(header="false")).csv(path).head(1)
-    names = [str(name or "").strip() for name in first[0]] if first else []
-    return T.StructType(
-        [
-            T.StructField(f"c{i}", T.StringType(), True, {"name": name})
-            for i, name in enumerate(names)
-        ]
-    )
-
-
-def _csv_options(*, header: str) -> dict[str, str]:
-    # Without column pruning a row of other length is told whichever columns are asked for; a row
-    # of more than maxColumns cells fails the read, and the default is 20,480.
-    return {"header": header, "escape": '"', "columnPruning": "false", "maxColumns": "200000"}
-
-
-def _read_rows(
-    spark: SparkSession, files: Sequence[RawFile], *, schema: T.StructType, file_format: str
-) -> DataFrame:
-    """Read files of one schema; adds ``corrupt``, the text of a row of other length."""
-    paths = [escape_path(file.source_file) for file in files]
-    if file_format == "parquet":
-        names = [field.metadata["name"] for field in schema]
-        rows = spark.read.options(**READ_OPTIONS).parquet(*paths)
-        return rows.select(
-            *(rows[quote_identifier(name)].alias(f"c{i}") for i, name in enumerate(names)),
-            F.lit(None).cast("string").alias(_CORRUPT),
-            F.col("_metadata"),
-        )
-    with_corrupt = T.StructType([*schema.fields, T.StructField(_CORRUPT, T.StringType())])
-    options = {**_csv_options(header="true"), "columnNameOfCorruptRecord": _CORRUPT}
-    rows = spark.read.schema(with_corrupt).options(**READ_OPTIONS, **options).csv(paths)
-    return rows.select("*", F.col("_metadata"))
 
 
 def _parse_rows(
@@ -177,7 +111,7 @@ def _parse_rows(
 ) -> DataFrame:
     """Rows of one schema; row → record."""
     fault = roles.fault_of(names)
-    texts = {name: _text(rows, position) for position, name in enumerate(names)}
+    texts = cell_texts(rows, names)
     usable = {} if fault else texts
     missing = F.lit(None).cast("string")
     features = {name: texts[name] for name in roles.features_of(names)} if not fault else {}
@@ -185,9 +119,9 @@ def _parse_rows(
         F.lit(source_name).alias("source_name"),
         source_file_column().alias("source_file"),
         file_id_column(source_name).alias("file_id"),
-        c.content_id(_content(texts, roles)).alias("event_id"),
-        F.coalesce(_CORRUPT, F.concat_ws(",", *map(_or_empty, texts.values()))).alias("value"),
-        F.col(_CORRUPT).isNotNull().alias("is_corrupt"),
+        row_id(texts, roles.meaning).alias("event_id"),
+        row_text(texts).alias("value"),
+        F.col(CORRUPT).isNotNull().alias("is_corrupt"),
         c.clean_lower(usable.get(roles.id_column, missing)).alias("entity_id"),
         _midnight(usable.get(roles.date_column, missing)).alias("event_ts"),
         c.clean(usable.get(roles.slice_column or "", missing)).alias("slice"),
@@ -202,30 +136,6 @@ def _parse_rows(
     return records.transform(_add_outcome, fault=fault, roles=roles).transform(
         c.project, event_fields=event_fields
     )
-
-
-def _text(rows: DataFrame, position: int) -> Column:
-    """Text of a cell; a boolean of Parquet as 1 or 0."""
-    column = F.col(f"c{position}")
-    if isinstance(rows.schema[f"c{position}"].dataType, T.BooleanType):
-        column = column.cast("int")
-    return F.trim(column.cast("string"))
-
-
-def _content(texts: dict[str, Column], roles: _Roles) -> Column:
-    """Content of a row, by name, so that neither place nor order of columns matters.
-
-    With what it says about whom: two sources may read one table as entities of two types.
-    """
-    cells = [_or_empty(texts[name]) for name in sorted(texts)]
-    meaning = (roles.entity_type, roles.id_column, roles.date_column, roles.slice_column or "")
-    names = "\x1f".join((*meaning, *sorted(texts)))
-    return F.concat_ws("\x1f", F.lit(names), _or_empty(F.col(_CORRUPT)), *cells)
-
-
-def _or_empty(text: Column) -> Column:
-    """Text, or an empty one for null, which ``concat_ws`` would leave out with its comma."""
-    return F.coalesce(text, F.lit(""))
 
 
 def _values(features: dict[str, Column]) -> Column:
@@ -258,7 +168,7 @@ def _add_outcome(records: DataFrame, *, fault: str | None, roles: _Roles) -> Dat
     not_numbers = F.col("not_numbers")
     reason = (
         F.when(F.lit(fault is not None), F.lit(fault))
-        .when(F.col("is_corrupt"), "the row has another number of cells than the header")
+        .when(F.col("is_corrupt"), OTHER_LENGTH)
         .when(F.col("entity_id").isNull(), f"no id in column {roles.id_column!r}")
         .when(F.col("event_ts").isNull(), f"no usable date in column {roles.date_column!r}")
         .when(F.col("slice") == "*", "the slice '*' is the name of all of them together")
@@ -274,13 +184,3 @@ def _add_outcome(records: DataFrame, *, fault: str | None, roles: _Roles) -> Dat
             "ignored_type": F.lit(None).cast("string"),
         }
     ).withColumn("outcome", F.when(F.col("reason").isNotNull(), "quarantined").otherwise("event"))
-
-
-def _no_records(spark: SparkSession) -> DataFrame:
-    fields = [T.StructField(column.name, column.type) for column in PARSED_COLUMNS]
-    return spark.createDataFrame([], T.StructType(fields))
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:_LISTED_NAMES])
-    return shown + (", …" if len(names) > _LISTED_NAMES else "")

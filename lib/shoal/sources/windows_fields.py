@@ -1,233 +1,243 @@
 """Which field of which Windows record fills which event column."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from shoal.sources import columns as c
+from shoal.sources.mapping import TARGET_USER, EventRule
+from shoal.sources.windows_values import (
+    SYSMON_DNS,
+    SYSMON_NETWORK,
+    TASK_CREATED,
+    account_id,
+    dns_answer_count,
+    dns_code,
+    field,
+    file_hash,
+    if_ports,
+    is_initiated,
+)
 
-SYSMON_PROCESS = "sysmon-1"
-SYSMON_NETWORK = "sysmon-3"
-SYSMON_FILE = "sysmon-11"
-PROCESS = "security-4688"
-CONNECTION = "security-5156"
-LOGON = "security-4624"
-LOGON_FAILED = "security-4625"
-EVENT_TABLE_OF = {
-    SYSMON_PROCESS: "process",
-    SYSMON_NETWORK: "network",
-    SYSMON_FILE: "file",
-    PROCESS: "process",
-    CONNECTION: "network",
-    LOGON: "auth",
-    LOGON_FAILED: "auth",
+WORDS = {
+    "event_ts": "time (UtcTime, @timestamp, TimeGenerated, TimeCreated)",
+    "host_name": "host name (Hostname, computer_name, Computer)",
+    "file_path": "file (ImageLoaded, ShareName)",
+    "dns_question_name": "QueryName",
+    "task_name": "TaskName",
 }
-EPHEMERAL_PORT = 49152
-"""First of the ports that IANA leaves to clients (RFC 6335, section 6)."""
-_SYSMON = (SYSMON_PROCESS, SYSMON_NETWORK, SYSMON_FILE)
-_LOGONS = (LOGON, LOGON_FAILED)
-_TARGETED = (PROCESS, *_LOGONS)
-# Zeek calls ICMPv6 (58) icmp, too.
-_TRANSPORTS = {"1": "icmp", "2": "igmp", "6": "tcp", "17": "udp", "58": "icmp"}
+"""What the log calls event columns."""
 
 
-def add_texts(records: DataFrame) -> DataFrame:
-    """Add, as text, what fills each group of event columns; record → record.
+def rules() -> dict[str, EventRule]:
+    """Rules by record type, of what the reader and ``add_parts`` added."""
+    return {record_type: rule() for record_type, rule in _RULES.items()}
 
-    A projection of its own, as is :func:`add_endpoints`: later columns name these more than once,
-    and Spark would compute the expression behind each mention.
-    """
+
+def _rule(
+    table: str,
+    texts: Mapping[str, Column],
+    *,
+    action: str | None = None,
+    needs: Sequence[str] = (),
+) -> EventRule:
+    common = {"event_ts": F.col("time"), "host_name": F.col("host")}
+    return EventRule(table, {**common, **texts}, action=action, needs=needs)
+
+
+def _sysmon_process() -> EventRule:
     texts = {
-        "user": _pick(dict.fromkeys(_SYSMON, _field("User"))),
-        "target_user": _pick(dict.fromkeys(_TARGETED, c.clean(_field("TargetUserName")))),
-        **_process_texts(),
-        "near_ip": _pick(
-            {
-                SYSMON_NETWORK: _field("SourceIp"),
-                CONNECTION: _field("SourceAddress"),
-                **dict.fromkeys(_LOGONS, _field("IpAddress")),
-            }
-        ),
-        "near_port": _pick(
-            {
-                **dict.fromkeys((SYSMON_NETWORK, CONNECTION), _field("SourcePort")),
-                **dict.fromkeys(_LOGONS, _field("IpPort")),
-            }
-        ),
-        "far_ip": _pick(
-            {SYSMON_NETWORK: _field("DestinationIp"), CONNECTION: _field("DestAddress")}
-        ),
-        "far_port": _pick(
-            {SYSMON_NETWORK: _field("DestinationPort"), CONNECTION: _field("DestPort")}
-        ),
-        "created": _pick({SYSMON_FILE: c.clean(_field("TargetFilename"), c.PATH_LENGTH)}),
+        **_actor(),
+        "process_command_line": field("CommandLine"),
+        "process_original_name": field("OriginalFileName"),
+        "process_parent_pid": field("ParentProcessId"),
+        "process_parent_path": field("ParentImage"),
     }
-    return records.withColumns({_text(name): column for name, column in texts.items()})
+    return _rule("process", texts)
 
 
-def _process_texts() -> dict[str, Column]:
-    """Program, and what started it.
+def _sysmon_network() -> EventRule:
+    is_swapped = F.col("is_swapped")
+    near_ip, far_ip = field("SourceIp"), field("DestinationIp")
+    near_port, far_port = field("SourcePort"), field("DestinationPort")
+    direction = F.when(is_initiated(), "outbound").when(~is_initiated(), "inbound")
+    texts = {
+        **_actor(),
+        "source_ip": F.when(is_swapped, far_ip).otherwise(near_ip),
+        "destination_ip": F.when(is_swapped, near_ip).otherwise(far_ip),
+        "source_port": if_ports(F.when(is_swapped, far_port).otherwise(near_port)),
+        "destination_port": if_ports(F.when(is_swapped, near_port).otherwise(far_port)),
+        "network_transport": F.col("transport"),
+        "network_direction": direction,
+    }
+    return _rule("network", texts)
+
+
+def _sysmon_loaded() -> EventRule:
+    is_valid = F.lower(F.trim(field("SignatureStatus"))) == "valid"
+    texts = {
+        **_actor(),
+        "file_path": field("ImageLoaded"),
+        "file_hash": file_hash(),
+        "is_signed": (c.flag(field("Signed")) & is_valid).cast("string"),
+    }
+    return _rule("file", texts, action="loaded", needs=("file_path",))
+
+
+def _sysmon_file() -> EventRule:
+    texts = {**_actor(), "file_path": field("TargetFilename"), "file_hash": file_hash()}
+    return _rule("file", texts)
+
+
+def _sysmon_dns() -> EventRule:
+    texts = {
+        **_actor(),
+        "dns_question_name": field("QueryName"),
+        "dns_response_code": dns_code(),
+        "dns_answer_count": dns_answer_count(),
+        "is_failed": (F.col("query_status") != "0").cast("string"),
+    }
+    return _rule("dns", texts, needs=("dns_question_name",))
+
+
+def _process() -> EventRule:
+    """Of the account that the program runs as: the target if there is one, else the subject."""
+    target, subject = _target(), _subject()
+    user = {
+        name: F.when(F.col("has_target"), text).otherwise(subject[name])
+        for name, text in target.items()
+    }
+    texts = {
+        **user,
+        "process_path": field("NewProcessName"),
+        "process_pid": field("NewProcessId"),
+        "process_command_line": field("CommandLine"),
+        "process_parent_pid": field("ProcessId"),
+        "process_parent_path": field("ParentProcessName"),
+    }
+    return _rule("process", texts)
+
+
+def _task() -> EventRule:
+    """Of a task that was set to start programs: the first is its program, all are in its line."""
+    texts = {
+        **_subject(),
+        "task_name": field("TaskName"),
+        "process_path": F.col("task_path"),
+        "process_command_line": F.col("task_command_lines"),
+    }
+    return _rule("process", texts, action="scheduled", needs=("task_name",))
+
+
+def _connection() -> EventRule:
+    """Of a connection that was let through.
 
     In flat NXLog records ``ProcessID`` is the process that wrote the record; elsewhere it is the
-    one that 5156 reports.
+    one that the record tells of.
     """
-    reported = F.when(_field("SourceModuleType").isNull(), _field("ProcessID"))
-    path = _pick(
-        {
-            **dict.fromkeys(_SYSMON, _field("Image")),
-            PROCESS: _field("NewProcessName"),
-            CONNECTION: _field("Application"),
-            **dict.fromkeys(_LOGONS, _field("ProcessName")),
-        }
-    )
-    parent_path = _pick(
-        {SYSMON_PROCESS: _field("ParentImage"), PROCESS: _field("ParentProcessName")}
-    )
-    return {
-        "path": c.clean(path, c.PATH_LENGTH),
-        "parent_path": c.clean(parent_path, c.PATH_LENGTH),
-        "pid": _pick(
-            {
-                **dict.fromkeys((*_SYSMON, *_LOGONS), _field("ProcessId")),
-                PROCESS: _field("NewProcessId"),
-                CONNECTION: F.coalesce(_field("ProcessId"), reported),
-            }
-        ),
-        "parent_pid": _pick(
-            {SYSMON_PROCESS: _field("ParentProcessId"), PROCESS: _field("ProcessId")}
-        ),
-        "command_line": _pick(
-            dict.fromkeys((SYSMON_PROCESS, PROCESS), _field("CommandLine")),
+    reported = F.when(field("SourceModuleType").isNull(), field("ProcessID"))
+    direction = F.trim(field("Direction"))
+    texts = {
+        "process_path": field("Application"),
+        "process_pid": F.coalesce(field("ProcessId"), reported),
+        "source_ip": field("SourceAddress"),
+        "destination_ip": field("DestAddress"),
+        "source_port": if_ports(field("SourcePort")),
+        "destination_port": if_ports(field("DestPort")),
+        "network_transport": F.col("transport"),
+        "network_direction": F.when(direction == "%%14592", "inbound").when(
+            direction == "%%14593", "outbound"
         ),
     }
+    return _rule("network", texts)
 
 
-def add_endpoints(records: DataFrame) -> DataFrame:
-    """Add both ends of a connection and ``is_swapped``; record → record.
-
-    Source opened the connection, destination is the service side. Sysmon writes the sides as it
-    sees the sockets: with ``Initiated`` false and only the destination's port ephemeral the
-    service answers from the source side, and the sides are swapped.
-    """
-    near_port, far_port = F.col(_text("near_port")), F.col(_text("far_port"))
-    return (
-        records.withColumns(
-            {
-                _text("near_ip"): c.ip_address(F.col(_text("near_ip"))),
-                _text("far_ip"): c.ip_address(F.col(_text("far_ip"))),
-                _text("near_port"): c.port(near_port),
-                _text("far_port"): c.port(far_port),
-                "is_initiated": F.lower(F.trim(_field("Initiated"))) == "true",
-            }
-        )
-        .withColumn(
-            "is_swapped",
-            (F.col("record_type") == SYSMON_NETWORK)
-            & ~F.col("is_initiated")
-            & (far_port >= EPHEMERAL_PORT)
-            & (near_port < EPHEMERAL_PORT),
-        )
-        # A logon without a connection has port 0.
-        .withColumn(
-            _text("near_port"),
-            F.when((F.col("event_table") != "auth") | (near_port > 0), near_port),
-        )
-    )
+def _logon(*, is_failed: bool) -> EventRule:
+    texts = {
+        **_target(),
+        **_caller(),
+        **_came_from(),
+        "source_host_name": field("WorkstationName"),
+        "logon_type": field("LogonType"),
+        "auth_package": field("AuthenticationPackageName"),
+        "is_failed": F.lit(str(is_failed)),
+    }
+    return _rule("auth", texts)
 
 
-def event_fields() -> dict[str, Column]:
-    """Event columns by name, from what :func:`add_texts` and :func:`add_endpoints` added."""
-    path, parent_path = F.col(_text("path")), F.col(_text("parent_path"))
-    created = F.col(_text("created"))
+def _logoff() -> EventRule:
+    return _rule("auth", {**_target(), "logon_type": field("LogonType")}, action="logged_off")
+
+
+def _explicit() -> EventRule:
+    """Of the account that acted, not of the one whose credentials it gave."""
+    texts = {
+        **_subject(),
+        **_caller(),
+        **_came_from(),
+        "target_host_name": field("TargetServerName"),
+    }
+    return _rule("auth", texts, action="explicit")
+
+
+def _privileged() -> EventRule:
+    return _rule("auth", _subject(), action="privileged")
+
+
+def _shared() -> EventRule:
+    texts = {**_subject(), **_came_from(), "file_path": field("ShareName")}
+    return _rule("file", texts, action="shared", needs=("file_path",))
+
+
+_RULES: Mapping[str, Callable[[], EventRule]] = {
+    "sysmon-1": _sysmon_process,
+    SYSMON_NETWORK: _sysmon_network,
+    "sysmon-7": _sysmon_loaded,
+    "sysmon-11": _sysmon_file,
+    SYSMON_DNS: _sysmon_dns,
+    "security-4624": lambda: _logon(is_failed=False),
+    "security-4625": lambda: _logon(is_failed=True),
+    "security-4634": _logoff,
+    "security-4648": _explicit,
+    "security-4672": _privileged,
+    "security-4688": _process,
+    TASK_CREATED: _task,
+    "security-5140": _shared,
+    "security-5156": _connection,
+}
+RECORD_TYPES = tuple(_RULES)
+"""Types of record that become events."""
+
+
+def _actor() -> dict[str, Column]:
+    """Program and account that Sysmon tells of."""
     return {
-        "event_ts": F.col("event_ts"),
-        "event_code": F.col("record_type"),
-        "host_name": F.col("host_name"),
-        **_user_fields(),
-        "process_pid": c.whole_number(F.col(_text("pid"))),
-        "process_path": path,
-        "process_name": c.last_component(path),
-        "process_command_line": c.clean(F.col(_text("command_line")), c.COMMAND_LINE_LENGTH),
-        "process_parent_pid": c.whole_number(F.col(_text("parent_pid"))),
-        "process_parent_path": parent_path,
-        "process_parent_name": c.last_component(parent_path),
-        **_network_fields(),
-        **_logon_fields(),
-        "file_path": created,
-        "file_name": c.last_component(created),
+        "process_path": field("Image"),
+        "process_pid": field("ProcessId"),
+        TARGET_USER: field("User"),
     }
 
 
-def _user_fields() -> dict[str, Column]:
-    """Account that acted: the one that the new process runs as, or that logged on."""
-    user, target = F.col(_text("user")), F.lower(F.col(_text("target_user")))
-    target_domain = c.clean_lower(_field("TargetDomainName"))
-    is_creator = (F.col("record_type") == PROCESS) & target.isNull()
-    return {
-        "user_name": F.when(user.isNotNull(), c.account_name(user))
-        .when(is_creator, c.clean_lower(_field("SubjectUserName")))
-        .otherwise(target),
-        "user_domain": F.when(user.isNotNull(), c.account_domain(user))
-        .when(is_creator, c.clean_lower(_field("SubjectDomainName")))
-        .when(target.isNotNull(), target_domain),
-    }
+def _target() -> dict[str, Column]:
+    domain = F.when(F.col("has_target"), field("TargetDomainName"))
+    return _account("TargetUserName", domain, "TargetUserSid")
 
 
-def _network_fields() -> dict[str, Column]:
-    near_ip, near_port = F.col(_text("near_ip")), F.col(_text("near_port"))
-    far_ip, far_port = F.col(_text("far_ip")), F.col(_text("far_port"))
-    is_swapped, is_initiated = F.col("is_swapped"), F.col("is_initiated")
-    direction = F.trim(_field("Direction"))
-    outbound, inbound = F.lit("outbound"), F.lit("inbound")
-    transport = _transport()
-    # In a record of ICMP or IGMP the numbers are no ports.
-    has_ports = ~F.coalesce(transport.isin("icmp", "igmp"), F.lit(False))
-    return {
-        "source_ip": F.when(is_swapped, far_ip).otherwise(near_ip),
-        "source_port": F.when(has_ports, F.when(is_swapped, far_port).otherwise(near_port)),
-        "destination_ip": F.when(is_swapped, near_ip).otherwise(far_ip),
-        "destination_port": F.when(has_ports, F.when(is_swapped, near_port).otherwise(far_port)),
-        "network_transport": transport,
-        "network_direction": _pick(
-            {
-                SYSMON_NETWORK: F.when(is_initiated, outbound).when(~is_initiated, inbound),
-                CONNECTION: F.when(direction == "%%14592", inbound).when(
-                    direction == "%%14593", outbound
-                ),
-            }
-        ),
-    }
+def _subject() -> dict[str, Column]:
+    return _account("SubjectUserName", field("SubjectDomainName"), "SubjectUserSid")
 
 
-def _transport() -> Column:
-    protocol = c.clean_lower(_field("Protocol"), 16)
-    names = F.create_map(*(F.lit(text) for pair in _TRANSPORTS.items() for text in pair))
-    named = F.coalesce(F.element_at(names, protocol), protocol)
-    return F.when(F.col("event_table") == "network", named)
+def _account(name: str, domain: Column, sid: str) -> dict[str, Column]:
+    """Account of the Security log; one named ``user@domain`` may have no domain beside it."""
+    return {TARGET_USER: field(name), "user_domain": domain, "user_id": account_id(sid)}
 
 
-def _logon_fields() -> dict[str, Column]:
-    is_logon = F.col("event_table") == "auth"
-    return {
-        "source_host_name": F.when(is_logon, c.clean_lower(_field("WorkstationName"))),
-        "logon_type": F.when(is_logon, c.whole_number(_field("LogonType")).try_cast("int")),
-        "auth_package": F.when(is_logon, c.clean_lower(_field("AuthenticationPackageName"), 64)),
-        "is_failed": F.when(is_logon, F.col("record_type") == LOGON_FAILED),
-    }
+def _caller() -> dict[str, Column]:
+    return {"process_path": field("ProcessName"), "process_pid": field("ProcessId")}
 
 
-def _field(name: str) -> Column:
-    return F.col(c.field_name(name))
-
-
-def _text(name: str) -> str:
-    return f"text_{name}"
-
-
-def _pick(by_record_type: Mapping[str, Column]) -> Column:
-    """Column that fits the record's type; null for the others."""
-    picked = F.lit(None).cast("string")
-    for record_type, column in by_record_type.items():
-        picked = F.when(F.col("record_type") == record_type, column).otherwise(picked)
-    return picked
+def _came_from() -> dict[str, Column]:
+    """Address and port on the far side; what came over no connection has port 0."""
+    port = field("IpPort")
+    return {"source_ip": field("IpAddress"), "source_port": F.when(c.port(port) > 0, port)}

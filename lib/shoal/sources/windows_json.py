@@ -4,17 +4,24 @@ Three shapes are read: flat (NXLog), nested in ``event_data`` (winlogbeat) and t
 form with ``EventData`` as JSON or XML text. Names are matched by case: ``ProcessId`` and
 ``ProcessID`` both occur and differ.
 
-=============  =========  =========================================
-record         table      who acted, on what
-=============  =========  =========================================
-sysmon-1       process    Image, User
-sysmon-3       network    Image, User
-sysmon-11      file       Image, User
-security-4688  process    NewProcessName; the target user if there is one, else the subject
-security-5156  network    Application
-security-4624  auth       ProcessName, target user
-security-4625  auth       as 4624, refused
-=============  =========  =========================================
+=============  =======  ==========  ===============================================
+record         table    action      of whom, on what
+=============  =======  ==========  ===============================================
+sysmon-1       process              Image, User
+sysmon-3       network              Image, User
+sysmon-7       file     loaded      Image, User: the library, its hash and signature
+sysmon-11      file                 Image, User: the file
+sysmon-22      dns                  Image, User: the name asked for
+security-4624  auth                 target user, ProcessName
+security-4625  auth                 as 4624, refused
+security-4634  auth     logged_off  target user
+security-4648  auth     explicit    subject, ProcessName: the server logged on to
+security-4672  auth     privileged  subject
+security-4688  process              target user if there is one, else the subject
+security-4698  process  scheduled   subject: the task, and what it starts
+security-5140  file     shared      subject: the share
+security-5156  network              Application
+=============  =======  ==========  ===============================================
 """
 
 from collections.abc import Mapping
@@ -23,7 +30,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.sources import columns as c
-from shoal.sources.windows_fields import EVENT_TABLE_OF, add_endpoints, add_texts, event_fields
+from shoal.sources.json_text import field_name, json_objects, only, why_no_object
+from shoal.sources.mapping import parse_events
+from shoal.sources.windows_fields import RECORD_TYPES, WORDS, rules
+from shoal.sources.windows_values import add_parts
 
 HOST = ("Hostname", "computer_name", "Computer")
 PROVIDER = ("SourceName", "source_name", "Provider", "EventSourceName", "ProviderName")
@@ -66,6 +76,20 @@ DATA = (
     "WorkstationName",
     "LogonType",
     "AuthenticationPackageName",
+    "SubjectUserSid",
+    "TargetUserSid",
+    "TargetServerName",
+    "OriginalFileName",
+    "ImageLoaded",
+    "Hashes",
+    "Signed",
+    "SignatureStatus",
+    "QueryName",
+    "QueryStatus",
+    "QueryResults",
+    "TaskName",
+    "TaskContent",
+    "ShareName",
 )
 TOP = (*HOST, *PROVIDER, *CHANNEL, *EVENT_NUMBER, *TIME, *NESTED, *DATA)
 MAX_EVENT_NUMBER = 65535
@@ -89,10 +113,8 @@ def parse_windows_json(lines: DataFrame) -> DataFrame:
         lines.transform(_add_layers)
         .transform(_add_fields)
         .transform(_add_record_type)
-        .transform(_add_outcome)
-        .transform(add_texts)
-        .transform(add_endpoints)
-        .transform(c.project, event_fields=event_fields())
+        .transform(add_parts)
+        .transform(parse_events, rules(), fault=_fault(), words=WORDS)
     )
 
 
@@ -101,14 +123,14 @@ def _add_layers(lines: DataFrame) -> DataFrame:
     nested = F.coalesce(*(_top(name) for name in NESTED))
     is_xml = F.startswith(F.ltrim("nested"), F.lit("<"))
     return (
-        lines.withColumn("top", c.json_objects(F.col("value"), TOP))
-        .withColumn("top", c.only(F.col("top")))
+        lines.withColumn("top", json_objects(F.col("value"), TOP))
+        .withColumn("top", only(F.col("top")))
         .withColumn("nested", nested)
         .withColumn(
             "nested", F.when(is_xml, _json_of_xml(F.col("nested"))).otherwise(F.col("nested"))
         )
-        .withColumn("data", c.json_objects(F.col("nested"), DATA))
-        .withColumn("data", c.only(F.col("data")))
+        .withColumn("data", json_objects(F.col("nested"), DATA))
+        .withColumn("data", only(F.col("data")))
     )
 
 
@@ -132,14 +154,14 @@ def _quoted(text: Column) -> Column:
 
 def _add_fields(records: DataFrame) -> DataFrame:
     """Add each field of DATA by its field name: the nested one, else the record's own."""
-    names = [c.field_name(name) for name in DATA]
+    names = [field_name(name) for name in DATA]
     return records.withColumns(
         {name: F.coalesce(F.col("data")[name], F.col("top")[name]) for name in names}
     )
 
 
 def _add_record_type(records: DataFrame) -> DataFrame:
-    """Add provider, event_number, record_type (``sysmon-1``), host_name and event_ts.
+    """Add provider, event_number, record_type (``sysmon-1``), host and time, as text.
 
     The provider decides, so that event 1 of another provider is no Sysmon event; the channel
     stands in where no provider is written. Sysmon's own UtcTime goes before the other times: they
@@ -151,46 +173,34 @@ def _add_record_type(records: DataFrame) -> DataFrame:
         _lookup(channel, _CHANNELS)
     )
     number = c.whole_number(_first(EVENT_NUMBER))
-    times = [_top(name) for name in TIME]
-    own_time = F.when(F.col("provider") == "sysmon", F.col(c.field_name("UtcTime")))
+    own_time = F.when(F.col("provider") == "sysmon", F.col(field_name("UtcTime")))
+    times = (own_time, *(_top(name) for name in TIME))
     return (
         records.withColumn("provider", F.coalesce(family, c.slug(F.coalesce(provider, channel))))
         .withColumn("event_number", F.when(number <= MAX_EVENT_NUMBER, number))
         .withColumn("record_type", F.concat_ws("-", "provider", "event_number"))
-        .withColumn("host_name", F.lower(_first(HOST)))
-        .withColumn("event_ts", F.coalesce(*(c.utc_timestamp(t) for t in (own_time, *times))))
+        .withColumn("host", F.coalesce(*(c.domain_name(_top(name)) for name in HOST)))
+        .withColumn("time", F.coalesce(*(F.when(_is_time(time), time) for time in times)))
     )
 
 
-def _add_outcome(records: DataFrame) -> DataFrame:
-    """Add outcome, event_table, ignored_type and reason."""
-    table = _lookup(F.col("record_type"), EVENT_TABLE_OF)
-    reason = (
-        F.when(F.col("top").isNull(), c.why_no_object(F.col("value")))
+def _is_time(text: Column) -> Column:
+    return c.utc_timestamp(text).isNotNull()
+
+
+def _fault() -> Column:
+    """Why a record cannot be read: no JSON, of unknown type, or of a known one and no host's."""
+    lacks_host = F.col("record_type").isin(*RECORD_TYPES) & F.col("host").isNull()
+    return (
+        F.when(F.col("top").isNull(), why_no_object(F.col("value")))
         .when(F.col("event_number").isNull(), "no event id (EventID, event_id) from 0 to 65535")
         .when(F.col("provider").isNull(), "neither provider nor channel, so its type is unknown")
-        .when(table.isNull(), F.lit(None))
-        .when(F.col("host_name").isNull(), "no host name (Hostname, computer_name, Computer)")
-        .when(
-            F.col("event_ts").isNull(),
-            "no usable time (UtcTime, @timestamp, TimeGenerated, TimeCreated)",
-        )
-    )
-    return (
-        records.withColumn("event_table", table)
-        .withColumn("ignored_type", F.col("record_type"))
-        .withColumn("reason", reason)
-        .withColumn(
-            "outcome",
-            F.when(F.col("reason").isNotNull(), "quarantined")
-            .when(F.col("event_table").isNull(), "ignored")
-            .otherwise("event"),
-        )
+        .when(lacks_host, f"no {WORDS['host_name']}")
     )
 
 
 def _top(name: str) -> Column:
-    return F.col("top")[c.field_name(name)]
+    return F.col("top")[field_name(name)]
 
 
 def _first(names: tuple[str, ...]) -> Column:

@@ -1,43 +1,54 @@
-"""Zeek's connection log, as tab-separated text with its own header or as JSON lines.
+"""Zeek's logs, as tab-separated text with its own header or as JSON lines.
 
-Other logs (dns, http, …) are told by their path and ignored by type. A header belongs to its file:
-fields differ by file, and their order is read from ``#fields``.
+====  =========  ==============================================================
+log   table      of it
+====  =========  ==============================================================
+conn  network    the originator is the source, the responder the destination
+dns   dns        the question, the answer's code and how many answers it has
+http  web        the request and the answer's status
+ssl   tls        the session's name, version, fingerprint and certificate
+ssh   auth       the logon, and whether it succeeded as far as its size tells
+files file       a file seen on the network, of the one that asked for it
+====  =========  ==============================================================
+
+Other logs (weird, notice, …) are told by their path and ignored by type. A header belongs to its
+file: fields differ by file, and their order is read from ``#fields``.
 """
+
+from collections.abc import Callable, Mapping
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.sources import columns as c
+from shoal.sources.json_text import field_name, json_objects, only, why_no_object
+from shoal.sources.mapping import EventRule, parse_events
 
 FIELDS = (
-    "ts",
-    "id.orig_h",
-    "id.orig_p",
-    "id.resp_h",
-    "id.resp_p",
-    "proto",
-    "service",
-    "duration",
-    "orig_bytes",
-    "resp_bytes",
-    "conn_state",
-    "local_orig",
-    "local_resp",
-    "orig_pkts",
-    "resp_pkts",
-)
-NEEDED = {"event_ts": "ts", "source_ip": "id.orig_h", "destination_ip": "id.resp_h"}
-COUNTS = {
-    "bytes_out": "orig_bytes",
-    "bytes_in": "resp_bytes",
-    "packets_out": "orig_pkts",
-    "packets_in": "resp_pkts",
-}
+    "ts", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto",
+    # conn
+    "service", "duration", "orig_bytes", "resp_bytes", "conn_state", "local_orig", "local_resp",
+    "orig_pkts", "resp_pkts",
+    # dns
+    "query", "qtype_name", "rcode_name", "TTLs",
+    # http
+    "method", "host", "uri", "user_agent", "status_code", "request_body_len", "response_body_len",
+    # ssl
+    "server_name", "version", "established", "issuer", "subject", "ja3", "ja4",
+    # ssh
+    "auth_success", "client",
+    # files
+    "tx_hosts", "rx_hosts", "filename", "mime_type", "total_bytes", "seen_bytes", "sha256", "sha1",
+    "md5",
+)  # fmt: skip
+_WORDS = {"event_ts": "ts", "source_ip": "id.orig_h", "destination_ip": "id.resp_h"}
 FAILED_STATES = ("S0", "REJ", "RSTOS0", "RSTRH", "SH", "SHR")
 """conn_state of connections that never came about: no answer (S0), refused (REJ), reset by the
 originator with no answer (RSTOS0) or by the responder with no opening seen (RSTRH), a SYN and then
 a FIN from the originator with no answer (SH), a SYN-ACK and a FIN from the responder with no
 opening seen (SHR). Zeek manual, base/protocols/conn."""
+FIRST_ERROR = 400
+"""First status of HTTP that says that a request failed."""
 _HEADER = r"^#(separator|set_separator|empty_field|unset_field|path|open|close|fields|types)\b"
 _SETTINGS = ("separator", "fields", "path", "unset_field", "empty_field")
 HEADER_LENGTH = 64 * 1024
@@ -45,7 +56,7 @@ _JSON_FIELDS = (*FIELDS, "_path")
 
 
 def parse_zeek(lines: DataFrame) -> DataFrame:
-    """Normalise Zeek connections; line → record, in the shape of PARSED_COLUMNS.
+    """Normalise Zeek's logs; line → record, in the shape of PARSED_COLUMNS.
 
     Header lines are no records. The lines are read twice: once for the headers, which are
     grouped by file and broadcast.
@@ -60,10 +71,8 @@ def parse_zeek(lines: DataFrame) -> DataFrame:
     return (
         lines.where(~is_header)
         .join(F.broadcast(headers), on="file_id", how="left")
-        .transform(_add_fields)
-        .transform(_add_numbers)
-        .transform(_add_outcome)
-        .transform(c.project, event_fields=_event_fields())
+        .transform(_add_cells)
+        .transform(parse_events, _rules(), fault=_fault(), words=_WORDS)
     )
 
 
@@ -100,7 +109,7 @@ def _aggregate_headers(header_lines: DataFrame) -> DataFrame:
             # Minus one for the word #fields before the names, one for counting from 1.
             F.struct(
                 *(
-                    (F.array_position("names", name) - 2).cast("int").alias(c.field_name(name))
+                    (F.array_position("names", name) - 2).cast("int").alias(field_name(name))
                     for name in FIELDS
                 )
             ).alias("positions"),
@@ -123,23 +132,20 @@ def _split(text: Column) -> Column:
     return F.when(separator == "\t", F.split(text, "\t")).otherwise(F.split(text, quoted))
 
 
-def _add_fields(records: DataFrame) -> DataFrame:
-    """Add cells or JSON fields, then each of FIELDS by its field name, unset ones null."""
-    is_json = F.col("field_count").isNull() & F.startswith(F.col("value"), F.lit("{"))
+def _add_cells(records: DataFrame) -> DataFrame:
+    """Add the cells or the JSON object of a line, and ``record_type`` by the log it is of."""
+    value = F.col("value")
     file_name = F.substring_index("source_file", "/", -1)
-    named_path = F.coalesce(F.col("header_path"), _json("_path"), _path_of_name(file_name))
+    log_path = F.coalesce(F.col("header_path"), _json("_path"), _path_of_name(file_name))
+    has_cells = ~F.col("has_two_headers") & F.col("field_count").isNotNull()
     return (
-        records.withColumn("is_json", is_json)
-        .withColumn(
-            "cells",
-            F.when(F.col("is_json") | F.col("has_two_headers"), None).otherwise(
-                F.when(F.col("field_count").isNotNull(), _split(F.col("value")))
-            ),
+        records.withColumn(
+            "is_json", F.col("field_count").isNull() & F.startswith(value, F.lit("{"))
         )
-        .withColumn("json", c.json_objects(F.when(F.col("is_json"), F.col("value")), _JSON_FIELDS))
-        .withColumn("json", c.only(F.col("json")))
-        .withColumn("log_path", named_path)
-        .withColumns({c.field_name(name): _field_value(name) for name in FIELDS})
+        .withColumn("cells", F.when(~F.col("is_json") & has_cells, _split(value)))
+        .withColumn("json", json_objects(F.when(F.col("is_json"), value), _JSON_FIELDS))
+        .withColumn("json", only(F.col("json")))
+        .withColumn("record_type", F.concat(F.lit("zeek-"), c.slug(log_path)))
     )
 
 
@@ -149,39 +155,25 @@ def _path_of_name(file_name: Column) -> Column:
 
 
 def _json(name: str) -> Column:
-    return F.col("json")[c.field_name(name)]
+    return F.col("json")[field_name(name)]
 
 
-def _field_value(name: str) -> Column:
-    cell = F.get(F.col("cells"), F.col("positions")[c.field_name(name)])
+def _field(name: str) -> Column:
+    """Text of a field, null if it is unset or empty."""
+    cell = F.get(F.col("cells"), F.col("positions")[field_name(name)])
     unset = F.coalesce(F.col("unset_field"), F.lit("-"))
     empty = F.coalesce(F.col("empty_field"), F.lit("(empty)"))
     return F.coalesce(F.when((cell != unset) & (cell != empty), cell), _json(name))
 
 
-def _add_numbers(records: DataFrame) -> DataFrame:
-    """Add event_ts, from an epoch (TSV, JSON) or an ISO time (JSON), addresses and numbers."""
-    ts = _field("ts")
-    return records.withColumns(
-        {
-            "event_ts": F.coalesce(c.epoch_timestamp(ts), c.utc_timestamp(ts)),
-            "source_ip": c.ip_address(_field("id.orig_h")),
-            "destination_ip": c.ip_address(_field("id.resp_h")),
-            **{name: c.count(_field(field)) for name, field in COUNTS.items()},
-            "duration_us": c.micros(_field("duration")),
-            "transport": c.clean_lower(_field("proto"), 16),
-        }
-    )
+def _fault() -> Column:
+    """Why a line cannot be read: no header, two headers, no JSON, or too few or many cells.
 
-
-def _add_outcome(records: DataFrame) -> DataFrame:
-    """Add outcome, event_table, ignored_type and reason.
-
-    What cannot be told apart from a connection (no header, two headers, no JSON) goes to
-    quarantine; of the other logs only the type is read.
+    Of the logs that no table takes only the type is read, so their cells are not counted.
     """
     header_count = F.col("field_count")
-    reason = (
+    is_known = F.col("record_type").isin(list(_LOGS))
+    return (
         F.when(
             F.col("has_two_headers"),
             "the file has two different headers, so its fields cannot be told; split it",
@@ -190,60 +182,136 @@ def _add_outcome(records: DataFrame) -> DataFrame:
             header_count.isNull() & ~F.col("is_json"),
             F.coalesce(c.why_no_text(F.col("value")), F.lit("the file has no #fields header")),
         )
-        .when(F.col("is_json") & F.col("json").isNull(), c.why_no_object(F.col("value")))
-        .when(F.col("log_path") != "conn", F.lit(None))
+        .when(F.col("is_json") & F.col("json").isNull(), why_no_object(F.col("value")))
         .when(
-            F.size("cells") != header_count,
+            is_known & (F.size("cells") != header_count),
             F.format_string("%s cells where the header has %s", F.size("cells"), header_count),
         )
     )
-    for name, field in NEEDED.items():
-        reason = reason.when(F.col(name).isNull(), f"no usable {field}")
-    return records.withColumns(
-        {
-            "reason": reason,
-            "event_table": F.lit("network"),
-            "ignored_type": F.concat(F.lit("zeek-"), c.slug(F.col("log_path"))),
-        }
-    ).withColumn(
-        "outcome",
-        F.when(F.col("reason").isNotNull(), "quarantined")
-        .when(F.col("log_path") != "conn", "ignored")
-        .otherwise("event"),
-    )
 
 
-def _event_fields() -> dict[str, Column]:
-    """Event columns by name: the originator is the source, the responder the destination."""
-    state = c.clean(_field("conn_state"), 16)
-    # In a record of ICMP the two ports are its type and code.
-    has_ports = ~F.coalesce(F.col("transport") == "icmp", F.lit(False))
+def _rules() -> dict[str, EventRule]:
+    return {record_type: rule() for record_type, rule in _LOGS.items()}
+
+
+def _ends(*, has_ports: Column | None = None) -> dict[str, Column]:
+    """When, and both ends: the originator is the source, the responder the destination."""
+    ports = {"source_port": _field("id.orig_p"), "destination_port": _field("id.resp_p")}
+    if has_ports is not None:
+        ports = {name: F.when(has_ports, text) for name, text in ports.items()}
     return {
-        **{name: F.col(name) for name in ("event_ts", "source_ip", "destination_ip")},
-        **{name: c.clipped(F.col(name), c.MAX_COUNT) for name in COUNTS},
-        "event_code": F.lit("zeek-conn"),
-        "source_port": F.when(has_ports, c.port(_field("id.orig_p"))),
-        "destination_port": F.when(has_ports, c.port(_field("id.resp_p"))),
-        "network_transport": F.col("transport"),
-        "network_protocol": c.clean_lower(_field("service"), 64),
-        "network_direction": _direction(),
-        "network_state": state,
-        "is_failed": state.isin(*FAILED_STATES),
-        "duration_us": c.clipped(F.col("duration_us"), c.MAX_DURATION_US),
+        "event_ts": _field("ts"),
+        "source_ip": _field("id.orig_h"),
+        "destination_ip": _field("id.resp_h"),
+        **ports,
     }
+
+
+def _conn() -> EventRule:
+    # In a record of ICMP the two ports are its type and code.
+    has_ports = ~F.coalesce(F.lower(_field("proto")) == "icmp", F.lit(False))
+    texts = {
+        **_ends(has_ports=has_ports),
+        "bytes_out": _field("orig_bytes"),
+        "bytes_in": _field("resp_bytes"),
+        "packets_out": _field("orig_pkts"),
+        "packets_in": _field("resp_pkts"),
+        "network_transport": _field("proto"),
+        "network_protocol": _field("service"),
+        "network_direction": _direction(),
+        "network_state": _field("conn_state"),
+        "is_failed": _truth(_field("conn_state").isin(*FAILED_STATES)),
+        "duration_s": _field("duration"),
+    }
+    return EventRule("network", texts, needs=("source_ip", "destination_ip"))
+
+
+def _dns() -> EventRule:
+    texts = {
+        **_ends(),
+        "dns_question_name": _field("query"),
+        "dns_question_type": _field("qtype_name"),
+        "dns_response_code": _field("rcode_name"),
+        # Answers may hold commas, their times to live do not.
+        "dns_answer_count": F.size(F.split(_field("TTLs"), ",")).cast("string"),
+        "is_failed": _truth(F.upper(_field("rcode_name")) != "NOERROR"),
+    }
+    return EventRule("dns", texts, needs=("source_ip",))
+
+
+def _http() -> EventRule:
+    texts = {
+        **_ends(),
+        "http_request_method": _field("method"),
+        "http_response_status_code": _field("status_code"),
+        "url_domain": c.url_domain(_field("host")),
+        "url_path": _field("uri"),
+        "user_agent_original": _field("user_agent"),
+        "is_failed": _truth(c.whole_number(_field("status_code")) >= FIRST_ERROR),
+        "bytes_out": _field("request_body_len"),
+        "bytes_in": _field("response_body_len"),
+    }
+    return EventRule("web", texts, needs=("source_ip",))
+
+
+def _ssl() -> EventRule:
+    texts = {
+        **_ends(),
+        "tls_server_name": _field("server_name"),
+        "tls_version": _field("version"),
+        "tls_client_ja3": _field("ja3"),
+        "tls_client_ja4": _field("ja4"),
+        "tls_issuer": _field("issuer"),
+        "tls_subject": _field("subject"),
+        "is_failed": _truth(~c.flag(_field("established"))),
+    }
+    return EventRule("tls", texts, needs=("source_ip",))
+
+
+def _ssh() -> EventRule:
+    texts = {
+        **_ends(),
+        "auth_package": F.lit("ssh"),
+        "user_agent_original": _field("client"),
+        "is_failed": _truth(~c.flag(_field("auth_success"))),
+    }
+    return EventRule("auth", texts, needs=("source_ip",))
+
+
+def _files() -> EventRule:
+    """Of a file that was seen; before Zeek 5.1 the log has no ends, only who sent and received."""
+    ends = _ends()
+    texts = {
+        **ends,
+        "source_ip": F.coalesce(ends["source_ip"], _first_address(_field("rx_hosts"))),
+        "destination_ip": F.coalesce(ends["destination_ip"], _first_address(_field("tx_hosts"))),
+        "file_path": _field("filename"),
+        "file_size": F.coalesce(_field("total_bytes"), _field("seen_bytes")),
+        "file_mime_type": _field("mime_type"),
+        "file_hash": F.coalesce(*(_field(name) for name in ("sha256", "sha1", "md5"))),
+    }
+    return EventRule("file", texts, action="transferred", needs=("source_ip",))
+
+
+_LOGS: Mapping[str, Callable[[], EventRule]] = {
+    "zeek-conn": _conn,
+    "zeek-dns": _dns,
+    "zeek-http": _http,
+    "zeek-ssl": _ssl,
+    "zeek-ssh": _ssh,
+    "zeek-files": _files,
+}
+
+
+def _first_address(addresses: Column) -> Column:
+    return F.regexp_extract(addresses, "([0-9A-Fa-f.:]+)", 1)
+
+
+def _truth(condition: Column) -> Column:
+    return condition.cast("string")
 
 
 def _direction() -> Column:
     """Seen from the monitored network; null between two of its hosts, or two outside it."""
-    is_local, is_peer_local = (_flag(name) for name in ("local_orig", "local_resp"))
+    is_local, is_peer_local = (c.flag(_field(name)) for name in ("local_orig", "local_resp"))
     return F.when(is_local & ~is_peer_local, "outbound").when(~is_local & is_peer_local, "inbound")
-
-
-def _flag(name: str) -> Column:
-    """Boolean of T, F (TSV) or true, false (JSON)."""
-    text = F.lower(_field(name))
-    return F.when(text.isin("t", "true"), True).when(text.isin("f", "false"), False)
-
-
-def _field(name: str) -> Column:
-    return F.col(c.field_name(name))

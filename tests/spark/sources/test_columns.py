@@ -11,6 +11,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from shoal.sources import columns as c
+from shoal.sources.json_text import json_objects, only
 
 CASES: dict[str, tuple[Callable[[Column], Column], dict[str | None, object]]] = {
     "clean": (c.clean, {" a b ": "a b", "-": None, "": None, " - ": None, None: None, "--": "--"}),
@@ -182,8 +183,8 @@ def test_json_is_one_object_or_nothing(
     spark: SparkSession, text: str, expected: tuple[str | None, str | None] | None
 ) -> None:
     rows = spark.createDataFrame([(text,)], "text string")
-    found = rows.select(c.json_objects(F.col("text"), ["a", "b"]).alias("o")).select(
-        c.only(F.col("o")).alias("o")
+    found = rows.select(json_objects(F.col("text"), ["a", "b"]).alias("o")).select(
+        only(F.col("o")).alias("o")
     )
     value = found.collect()[0].o
     assert (None if value is None else tuple(value)) == expected

@@ -1,4 +1,4 @@
-"""Windows events: three shapes, real counts, hostile records."""
+"""Windows events: three shapes, every type, real counts, hostile records."""
 
 import csv
 import json
@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
+from tests.support.records import assert_golden, filled, parse_folder
 
 from shoal.contracts.events import PARSED_COLUMNS
 from shoal.sources import SOURCES
 from shoal.sources.files import list_files, read_lines
 
+DATA = Path(__file__).parents[2] / "data"
 SYSMON = {"SourceName": "Microsoft-Windows-Sysmon", "Hostname": "WS5.Theshire.local"}
 SECURITY = {"SourceName": "Microsoft-Windows-Security-Auditing", "Hostname": "WS5"}
 UTC_TIME = {"UtcTime": "2020-06-10 02:50:55.662", "@timestamp": "2020-06-09T02:50:55.000Z"}
@@ -47,19 +49,17 @@ def parse(spark: SparkSession, folder: Path, records: Sequence[object]) -> list[
     return [by_id[ids[line]] for line in lines]
 
 
-def filled(row: Row) -> dict[str, object]:
-    """Event columns of a row that hold something."""
-    plumbing = {"source_name", "source_file", "file_id", "event_id", "outcome"}
-    return {k: v for k, v in row.asDict().items() if v is not None and k not in plumbing}
-
-
 def test_every_shape_and_type(spark: SparkSession, tmp_path: Path) -> None:
-    cases = json.loads((Path(__file__).parents[2] / "data" / "windows_shapes.json").read_text())
+    cases = json.loads((DATA / "windows_shapes.json").read_text())
     rows = parse(spark, tmp_path, [case["record"] for case in cases])
     for case, row in zip(cases, rows, strict=True):
         expected = {**case["event"], "event_ts": datetime.fromisoformat(case["event"]["event_ts"])}
-        assert row.outcome == "event", case["name"]
-        assert filled(row) == expected, case["name"]
+        assert filled(row) == {"outcome": "event", **expected}, case["name"]
+
+
+def test_the_sample_of_every_type_is_read_as_recorded(spark: SparkSession) -> None:
+    rows = parse_folder(spark, "windows_json", DATA / "windows")
+    assert_golden(rows, DATA / "windows.golden.jsonl")
 
 
 def test_the_real_sample_gives_the_independent_counts(
@@ -73,13 +73,13 @@ def test_the_real_sample_gives_the_independent_counts(
     outcomes: dict[str, int] = {}
     for row in counted:
         outcomes[row.outcome] = outcomes.get(row.outcome, 0) + row.n
-    assert outcomes == {"event": 36_701, "ignored": 20_278}
+    assert outcomes == {"event": 40_700, "ignored": 16_279}
     ignored = {row.ignored_type: row.n for row in counted if row.outcome == "ignored"}
     assert ignored["security-5158"] == 9_073
-    assert ignored["sysmon-22"] == 2_048
+    assert ignored["sysmon-23"] == 2_418
     found: dict[tuple[str, str, str], int] = {}
     for row in counted:
-        if row.outcome == "event":
+        if row.outcome == "event" and row.event_action is None and row.event_table != "dns":
             kind = {"auth": "logon_failed" if row.is_failed else "logon"}.get(
                 row.event_table, row.event_table
             )
@@ -94,12 +94,20 @@ def test_the_real_sample_gives_the_independent_counts(
     }
     assert len(host_days) == 115
     assert found == expected
+    others: dict[str, int] = {}
+    for row in counted:
+        if row.outcome == "event" and (row.event_action or row.event_table == "dns"):
+            name = row.event_action or row.event_table
+            others[name] = others.get(name, 0) + row.n
+    assert others == {
+        "dns": 2_048, "explicit": 54, "logged_off": 801, "privileged": 954, "shared": 142,
+    }  # fmt: skip
 
 
 def _count(records: DataFrame) -> list[Row]:
     is_failed = F.when(F.col("event_table") == "auth", F.col("is_failed")).alias("is_failed")
     day = F.to_date("event_ts").alias("event_date")
-    keys = ("outcome", "event_table", "ignored_type", "host_name")
+    keys = ("outcome", "event_table", "event_action", "ignored_type", "host_name")
     return records.groupBy(*keys, day, is_failed).agg(F.count("*").alias("n")).collect()
 
 
@@ -113,10 +121,10 @@ def _count(records: DataFrame) -> list[Row]:
             {"SourceName": "Other", "Channel": "Microsoft-Windows-Sysmon/Operational"},
             "other-1",
         ),
-        ({"EventID": 22}, "sysmon-22"),
+        ({"EventID": 23}, "sysmon-23"),
         ({"EventID": 4688}, "sysmon-4688"),
         ({"EventID": "1"}, "event"),
-        ({"EventID": 22, "Hostname": None}, "sysmon-22"),
+        ({"EventID": 23, "Hostname": None}, "sysmon-23"),
         ({"EventID": None}, "no event id"),
         ({"EventID": 10**12}, "no event id"),
         ({"SourceName": None}, "neither provider nor channel"),
@@ -227,3 +235,64 @@ def test_time_is_sysmons_own_then_the_others_in_order(spark: SparkSession, tmp_p
     records += [{**SECURITY, "EventID": 4688, **times, "UtcTime": "2020-01-01 00:00:00"}]
     days = [row.event_ts.day for row in parse(spark, tmp_path, records)]
     assert days == [1, 2, 3, 4, 2]
+
+
+def test_odd_values_of_every_type_give_events_or_a_reason(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    sysmon, security = {**SYSMON, **UTC_TIME}, {**SECURITY, **TIME}
+    library = {**sysmon, "EventID": 7, "ImageLoaded": "C:\\a.dll"}
+    question = {**sysmon, "EventID": 22, "QueryName": "a.example.com"}
+    task = {**security, "EventID": 4698, "TaskName": "\\t"}
+    exec_ = "<Task><Actions><Exec><Command>{}</Command></Exec></Actions></Task>"
+    entity = '<!DOCTYPE t [<!ENTITY e SYSTEM "file:///etc/hostname">]>' + exec_.format("&e;")
+    cases: list[tuple[dict[str, object], dict[str, object]]] = [
+        ({**library, "ImageLoaded": None}, {"reason": "no usable file (ImageLoaded, ShareName)"}),
+        ({**library, "ImageLoaded": {"a": 1}}, {"file_path": '{"a":1}'}),
+        ({**library, "Hashes": ["SHA256=" + "a" * 64]}, {"file_hash": None}),
+        (
+            {**library, "Hashes": "SHA256=" + "a" * 63 + ",SHA1=" + "B" * 40},
+            {"file_hash": "b" * 40},
+        ),
+        ({**library, "Hashes": 7, "Signed": True}, {"file_hash": None, "is_signed": None}),
+        ({**library, "Signed": "true", "SignatureStatus": "valid "}, {"is_signed": True}),
+        ({**library, "Signed": None, "SignatureStatus": "Valid"}, {"is_signed": None}),
+        ({**library, "Signed": None, "SignatureStatus": "Revoked"}, {"is_signed": False}),
+        ({**question, "QueryName": "-"}, {"reason": "no usable QueryName"}),
+        ({**question, "QueryName": 7}, {"dns_question_name": "7", "is_failed": None}),
+        ({**question, "QueryStatus": "x' OR 1"}, {"dns_response_code": None, "is_failed": None}),
+        ({**question, "QueryStatus": 9002}, {"dns_response_code": "servfail", "is_failed": True}),
+        ({**question, "QueryStatus": "9" * 400}, {"dns_response_code": None, "is_failed": None}),
+        ({**question, "QueryResults": ""}, {"dns_answer_count": 0}),
+        ({**question, "QueryResults": ";" * 100_000}, {"dns_answer_count": 0}),
+        ({**question, "QueryResults": " ; ;10.0.0.1"}, {"dns_answer_count": 1}),
+        ({**task, "TaskName": None}, {"reason": "no usable TaskName"}),
+        ({**task, "TaskContent": ""}, {"task_name": "\\t", "process_path": None}),
+        ({**task, "TaskContent": "<Task><Actions>"}, {"process_path": None}),
+        ({**task, "TaskContent": "<a>" * 5_000}, {"process_path": None}),
+        ({**task, "TaskContent": {"Exec": []}}, {"process_path": None}),
+        ({**task, "TaskContent": entity}, {"process_path": None}),
+        ({**task, "TaskContent": exec_.format("a<b/>c")}, {"event_action": "scheduled"}),
+        ({**task, "TaskContent": exec_.format(" a.exe ")}, {"process_name": "a.exe"}),
+        ({**security, "EventID": 4634}, {"user_name": None, "user_id": None}),
+        ({**security, "EventID": 4634, "LogonType": "3.5"}, {"logon_type": None}),
+        (
+            {**security, "EventID": 4625, "TargetUserName": "a\nb", "TargetUserSid": "s-1-0-0 "},
+            {"user_name": "a\nb", "user_id": None, "is_failed": True},
+        ),
+        (
+            {**security, "EventID": 4648, "IpAddress": "::1", "IpPort": 0, "TargetServerName": []},
+            {"source_ip": "::1", "source_port": None, "is_failed": None},
+        ),
+        ({**security, "EventID": 4672, "SubjectUserSid": {"S": 1}}, {"user_name": None}),
+        ({**security, "EventID": 5140, "ShareName": "-"}, {"outcome": "quarantined"}),
+        (
+            {**security, "EventID": 5140, "ShareName": "\\\\*\\C$", "IpPort": 70_000},
+            {"file_name": "c$", "source_port": None},
+        ),
+    ]
+    rows = parse(spark, tmp_path, [record for record, _ in cases])
+    for (record, expected), row in zip(cases, rows, strict=True):
+        outcome = "quarantined" if {"reason", "outcome"} & set(expected) else "event"
+        found = {name: row[name] for name in expected}
+        assert (row.outcome, found) == (outcome, expected), record

@@ -1,6 +1,5 @@
 """Zeek's connection log: own headers, JSON, other logs, real counts, hostile records."""
 
-import gzip
 import json
 from datetime import datetime
 from pathlib import Path
@@ -8,12 +7,13 @@ from pathlib import Path
 import pytest
 from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
+from tests.support.records import assert_golden, filled, parse_folder, parse_lines
 
-from shoal.contracts.events import PARSED_COLUMNS
 from shoal.sources import SOURCES
 from shoal.sources import columns as c
 from shoal.sources.files import list_files, read_lines
 
+SAMPLE = Path(__file__).parents[2] / "data" / "zeek"
 FIELDS = [
     "ts",
     "uid",
@@ -46,6 +46,7 @@ ROW = [
     "3",
 ]
 EVENT = {
+    "outcome": "event",
     "event_table": "network",
     "event_ts": datetime(2024, 4, 19, 0, 0, 0, 415117),
     "event_code": "zeek-conn",
@@ -88,21 +89,8 @@ def header(
 
 def parse(spark: SparkSession, folder: Path, **files: list[str]) -> list[Row]:
     """Records of some files (``__`` in a name for a dot), sorted by file, then event id."""
-    for name, lines in files.items():
-        path = folder / name.replace("__", ".")
-        text = ("\n".join(lines) + "\n").encode()
-        path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
-    read = read_lines(spark, list_files(spark, [str(folder)], source_name="z"), source_name="z")
-    parsed = SOURCES["zeek"](read)
-    assert [(f.name, f.dataType) for f in parsed.schema] == [
-        (column.name, column.type) for column in PARSED_COLUMNS
-    ]
-    return sorted(parsed.collect(), key=lambda row: (row.source_file, row.event_id))
-
-
-def filled(row: Row) -> dict[str, object]:
-    plumbing = {"source_name", "source_file", "file_id", "event_id", "outcome"}
-    return {k: v for k, v in row.asDict().items() if v is not None and k not in plumbing}
+    named = {name.replace("__", "."): lines for name, lines in files.items()}
+    return parse_lines(spark, "zeek", folder, named)
 
 
 def with_values(**values: str) -> str:
@@ -144,7 +132,7 @@ def test_json_lines_with_epoch_or_iso_time(spark: SparkSession, tmp_path: Path) 
             value if name in text else json.loads({"T": "true", "F": "false"}.get(value, value))
         )
     iso = {**record, "ts": "2024-04-19T00:00:00.415117Z", "_path": "conn"}
-    other = {**record, "_path": "dns"}
+    other = {**record, "_path": "weird"}
     rows = parse(
         spark,
         tmp_path,
@@ -154,7 +142,7 @@ def test_json_lines_with_epoch_or_iso_time(spark: SparkSession, tmp_path: Path) 
         },
     )
     assert [filled(row) for row in rows if row.outcome == "event"] == [EVENT, EVENT]
-    assert [row.ignored_type for row in rows if row.outcome == "ignored"] == ["zeek-dns"]
+    assert [row.ignored_type for row in rows if row.outcome == "ignored"] == ["zeek-weird"]
 
 
 @pytest.mark.parametrize(
@@ -227,18 +215,23 @@ def test_other_logs_are_ignored_by_type(spark: SparkSession, tmp_path: Path) -> 
     rows = parse(
         spark,
         tmp_path,
-        conn__log=[*header(["ts", "x"], path="dns"), "1\t2", "1\t2\t3"],
-        http__log=[*header(["ts"], path="http")],
+        conn__log=[*header(["ts", "x"], path="dhcp"), "1\t2", "1\t2\t3"],
+        ntp__log=[*header(["ts"], path="ntp")],
         odd__log=[*header(["ts"], path="my; log"), "1"],
     )
-    assert [row.ignored_type for row in rows] == ["zeek-dns", "zeek-dns", "zeek-my-log"]
+    assert [row.ignored_type for row in rows] == ["zeek-dhcp", "zeek-dhcp", "zeek-my-log"]
 
 
-def test_the_real_logs_give_every_connection(spark: SparkSession, shared_data: Path) -> None:
+def test_the_sample_of_every_log_is_read_as_recorded(spark: SparkSession) -> None:
+    rows = parse_folder(spark, "zeek", SAMPLE)
+    assert_golden(rows, SAMPLE.parent / "zeek.golden.jsonl")
+
+
+def test_the_real_logs_give_every_record(spark: SparkSession, shared_data: Path) -> None:
     files = list_files(spark, [str(shared_data / "zeek_rita")], source_name="z")
     assert len(files) == 360
     records = SOURCES["zeek"](read_lines(spark, files, source_name="z"))
-    rows = records.groupBy("outcome", "ignored_type").agg(
+    rows = records.groupBy("outcome", "event_code").agg(
         F.count("*").alias("n"),
         F.count_distinct("source_ip").alias("sources"),
         F.sum("bytes_out").alias("bytes_out"),
@@ -248,16 +241,16 @@ def test_the_real_logs_give_every_connection(spark: SparkSession, shared_data: P
         F.min("event_ts").alias("first_ts"),
         F.max("event_ts").alias("last_ts"),
     )
-    by_type = {row.ignored_type or row.outcome: row for row in rows.collect()}
+    by_type = {row.event_code or row.outcome: row for row in rows.collect()}
     assert {name: row.n for name, row in by_type.items()} == {
-        "event": 105_918,
+        "zeek-conn": 105_918,
         "zeek-dns": 5_432,
         "zeek-http": 18_829,
         "zeek-ssh": 17_299,
         "zeek-ssl": 139,
     }
     # Counted by a plain loop over the lines, with Python's Decimal.
-    events = by_type["event"]
+    events = by_type["zeek-conn"]
     assert (events.sources, events.failed) == (14_991, 57_177)
     assert (events.bytes_out, events.bytes_in) == (30_949_268, 7_253_350_186)
     assert events.duration_us == 640_988_607_762

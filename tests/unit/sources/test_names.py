@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.sources.columns import field_name
+from shoal.sources.json_text import field_name
 
 
 @given(st.text(), st.text())
