@@ -378,16 +378,81 @@ def test_beacons_and_bytes_with_addresses_that_few_have_to_do_with(spark: SparkS
     assert found["10.0.0.3"]["rare_peer_bytes_out_sum"] == 100_000.0
 
 
-def test_labels_of_a_whole_fleet_are_not_sent_to_every_task(spark: SparkSession) -> None:
+LABELS = [
+    ("host", "h", "role", "web"),
+    ("host", "h", "site", "x"),
+    ("host", "db-*", "role", "database"),
+    ("host", "db-test-*", "role", "test"),
+    ("host", "db-test-9", "role", "odd"),
+    ("image", "registry/nginx*", "role", "web"),
+    ("container", "c3", "role", "own"),
+]
+ENTITIES = [
+    ("host", "h", None, "role=web"),
+    ("host", "g", None, "all"),
+    ("host", "db-1", None, "role=database"),
+    ("host", "db-test-1", None, "role=test"),
+    ("host", "db-test-9", None, "role=odd"),
+    ("container", "c1", "registry/nginx", "role=web"),
+    ("container", "c2", "registry/job", "image=registry/job"),
+    ("container", "c3", "registry/nginx", "role=own"),
+    ("image", "registry/nginx", None, "role=web"),
+    ("source_address", "10.0.0.1", None, "inside"),
+    ("source_address", "h", None, "outside"),
+]
+
+
+def sliced(spark: SparkSession) -> DataFrame:
     labels = spark.createDataFrame(
-        [("host", "h", "role", "web"), ("host", "h", "site", "x")],
-        "entity_type string, entity_id string, label string, value string",
+        LABELS, "entity_type string, entity_id string, label string, value string"
     )
     entities = spark.createDataFrame(
-        [("host", "h"), ("host", "g")], "entity_type string, entity_id string"
+        [row[:3] for row in ENTITIES], "entity_type string, entity_id string, image string"
     )
-    sliced = add_slice(entities, labels, label="role", by_side=True, home_networks=["10.0.0.0/8"])
-    assert dict(sliced.select("entity_id", "slice").collect()) == {"h": "role=web", "g": "all"}
-    hints = sliced._jdf.queryExecution().analyzed().toString()
+    return add_slice(entities, labels, label="role", by_side=True, home_networks=["10.0.0.0/8"])
+
+
+def test_an_entity_is_of_the_group_that_fits_it_closest(spark: SparkSession) -> None:
+    found = {(row[0], row[1]): row[2] for row in sliced(spark).collect()}
+    assert found == {row[:2]: row[3] for row in ENTITIES}
+
+
+def test_labels_of_a_whole_fleet_are_not_sent_to_every_task(spark: SparkSession) -> None:
+    hints = sliced(spark)._jdf.queryExecution().analyzed().toString()
     assert "ResolvedHint" not in hints
     assert "broadcast" not in hints.lower()
+
+
+ALIASES = [
+    ("source_address", "10.0.0.9", "host", "LAPTOP"),
+    ("source_address", "10.0.0.9", "user", "ann"),
+    ("host", "desk", "user", "bob"),
+    ("mailbox", "cy@example.com", "user", "cy"),
+]
+
+
+def test_labels_say_whose_an_event_is_where_its_log_does_not(spark: SparkSession) -> None:
+    nobody = {"host_name": None, "user_name": None}
+    events = {
+        "web": events_of(spark, "web", [
+            {**nobody, "source_ip": "10.0.0.9"},
+            {**nobody, "source_ip": "10.0.0.9", "user_name": "dan"},
+            {**nobody, "source_ip": "10.0.0.8"},
+        ]),
+        "process": events_of(spark, "process", [{**nobody, "host_name": "desk"}]),
+        "email": events_of(spark, "email", [{**nobody, "email_recipient": "cy@example.com"}]),
+        "network": events_of(spark, "network", [{**nobody, "source_ip": "10.0.0.9"}]),
+    }  # fmt: skip
+    aliases = spark.createDataFrame(
+        ALIASES, "entity_type string, entity_id string, label string, value string"
+    )
+    activity = aggregate_activity(
+        events, entity_columns=columns_of("host", "user"), aliases=aliases
+    )
+    totals = activity.where("dimension = 'total'")
+    found = {(row["entity_type"], row["entity_id"]): row["event_count"] for row in totals.collect()}
+    # The connection that a sensor saw stays its address's: the laptop may report it, too.
+    assert found == {
+        ("host", "laptop"): 2, ("host", "desk"): 1, ("user", "ann"): 1, ("user", "dan"): 1,
+        ("user", "bob"): 1, ("user", "cy"): 1,
+    }  # fmt: skip

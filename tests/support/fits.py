@@ -37,6 +37,7 @@ def fit_request(names: Sequence[str], *, feature_set: str, profile_axes: int = 0
         entity_type="host",
         feature_set=feature_set,
         is_count=dict.fromkeys(names, False),
+        families={},
         settings=FIT_SETTINGS,
         min_entities=10,
         min_rows=20,

@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 
 from shoal.cli import app
 from shoal.config import load_settings
-from shoal.report.dictionary import data_dictionary
+from shoal.report.dictionary import data_dictionary, feature_dictionary
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -20,6 +20,11 @@ SHELL_BLOCKS = [text for language, text in BLOCKS if language == "sh"]
 def test_the_dictionary_is_the_contracts() -> None:
     start, end = "a test holds it equal -->\n", "\n<!-- end of dictionary -->"
     assert README.partition(start)[2].partition(end)[0] == data_dictionary()
+
+
+def test_the_features_are_the_contracts() -> None:
+    start, end = "and a test holds these equal -->\n", "\n<!-- end of features -->"
+    assert README.partition(start)[2].partition(end)[0] == feature_dictionary()
 
 
 def test_the_first_commands_are_the_demo_and_the_tests() -> None:

@@ -35,7 +35,7 @@ def resolve_aliases(events: DataFrame, aliases: DataFrame) -> DataFrame:
             known = aliases.where(
                 (F.col("entity_type") == kind) & (F.col("label") == label)
             ).select(F.col("entity_id").alias(column), F.lower("value").alias(name))
-            events = events.join(F.broadcast(known), [column], how="left")
+            events = events.join(known, [column], how="left")
         if found:
             events = events.withColumn(target, F.coalesce(target, *found)).drop(*found)
     return events

@@ -61,6 +61,7 @@ class FitRequest:
     Attributes
     ----------
     is_count : features that may be heavy-tailed, by name
+    families : what log each feature is of, by name; of a ready table none is known
     min_entities, min_rows : below these there is no model
     slice_min_entities : below this a slice calibrates on its parent
     profile_axes : most axes that the profile enters by; 0 leaves it out
@@ -69,6 +70,7 @@ class FitRequest:
     entity_type: str
     feature_set: str
     is_count: Mapping[str, bool]
+    families: Mapping[str, str]
     settings: FitSettings
     min_entities: int
     min_rows: int
@@ -194,11 +196,18 @@ def _require_enough(sample: pd.DataFrame, request: FitRequest) -> None:
 def _known_features(
     sample: pd.DataFrame, request: FitRequest
 ) -> tuple[list[str], NDArray[np.intp]]:
-    """Features that the reference knows in enough rows; an unknown one could judge nobody."""
+    """Features that the reference knows in enough rows; an unknown one could judge nobody.
+
+    Those of a log that nobody has are left out whole. Within one that somebody has a feature that
+    is always the same stays: its first change is a finding.
+    """
+    names = list(request.is_count)
     values = feature_matrix(sample["features"])
     is_known = np.isfinite(values).mean(axis=0) >= MIN_KNOWN_SHARE
-    chosen = np.flatnonzero(is_known)
-    names = list(request.is_count)
+    is_something = (np.nan_to_num(values) != 0).any(axis=0)
+    families = np.array([request.families.get(name, "") for name in names])
+    present = {"", *families[is_something]}
+    chosen = np.flatnonzero(is_known & np.isin(families, list(present)))
     if not len(chosen):
         raise DataError(f"{request.entity_type}: no feature is known in the reference window")
     return [names[index] for index in chosen], chosen

@@ -106,9 +106,16 @@ def aggregated(
 def _with_slices(context: Context, activity: DataFrame, span: Span) -> DataFrame:
     """Every entity of the activity with its group of peers, which no night of a span changes."""
     settings = context.settings
-    entities = activity.where(F.col("dimension") == "total").select("entity_type", "entity_id")
+    image = F.when(
+        (F.col("entity_type") == "container") & (F.col("dimension") == "image"), F.col("value")
+    )
+    entities = (
+        activity.where(F.col("dimension").isin("total", "image"))
+        .groupBy("entity_type", "entity_id")
+        .agg(F.max(image).alias("image"))
+    )
     return add_slice(
-        entities.distinct(),
+        entities,
         _labels_in_force(context, span),
         label=settings.slices.label,
         by_side=settings.slices.by_side,

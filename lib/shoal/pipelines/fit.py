@@ -219,6 +219,9 @@ def _request(
     is_count = {
         name: FEATURE_BY_NAME[name].is_count if feature_set == BUILTIN else True for name in names
     }
+    families = {
+        name: FEATURE_BY_NAME[name].known.family for name in names if feature_set == BUILTIN
+    }
     known = settings.slices.model_dump() | fit.model_dump()
     given = {name: known[name] for name in FitSettings.__dataclass_fields__}
     given = {name: None if value == "auto" else value for name, value in given.items()}
@@ -227,6 +230,7 @@ def _request(
         entity_type=entity_type,
         feature_set=feature_set,
         is_count=is_count,
+        families=families,
         settings=kernel,
         min_entities=fit.min_entities,
         min_rows=fit.min_rows,
