@@ -246,6 +246,7 @@ class Fit(Section):
     max_pca_components: int = Field(default=30, ge=1, le=50)
     profile_axes: int = Field(default=10, ge=0, le=50)
     max_network_share: float = Field(default=0.1, gt=0, lt=1)
+    leave_out: list[str] = Field(default_factory=list)
     n_folds: int = Field(default=5, ge=2, le=20)
 
 

@@ -26,7 +26,8 @@ class Feature:
     """One numeric feature of an entity's day.
 
     ``is_count`` marks heavy-tailed, non-negative measures that preparation may log; shares and
-    positions on a circle are left alone.
+    positions on a circle are left alone. ``is_modelled`` is false of what the models know already:
+    the share of one count in another is their difference once both are logged.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Feature:
     doc: str
     is_count: bool = True
     known: Knowledge = NOTHING
+    is_modelled: bool = True
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -52,7 +54,7 @@ _TOTALS = (
     *(Feature(f"{kind.name}_count", kind.unit, kind.doc, known=kind.known) for kind in KINDS),
     *(
         Feature(f"{kind.name}_share", "share", f"share of all events that are {kind.doc}", False,
-            kind.known)
+            kind.known, is_modelled=False)
         for kind in KINDS
     ),
     Feature("logon_failed_count", "logons", "logons refused", known=_KNOWN["auth"]),
@@ -116,7 +118,7 @@ _FLAGS = (
             Feature(f"{flag.name}_count", "events", flag.doc, known=flag.known),
             Feature(
                 f"{flag.name}_share", "share", f"share of {_UNITS[flag.kind]}: {flag.doc}", False,
-                flag.known,
+                flag.known, is_modelled=False,
             ),
         )
     ),

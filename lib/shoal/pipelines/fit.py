@@ -11,8 +11,8 @@ from pyspark.sql import functions as F
 
 from shoal.config import Settings, config_hash
 from shoal.contracts import ENTITY_FEATURES
-from shoal.contracts.features import FEATURE_BY_NAME, FEATURE_NAMES
-from shoal.errors import DataError
+from shoal.contracts.features import FEATURE_BY_NAME, FEATURE_NAMES, FEATURES
+from shoal.errors import ConfigError, DataError, did_you_mean
 from shoal.features.slices import is_inside
 from shoal.features.values import peer_network
 from shoal.kernels.form import FitSettings
@@ -194,7 +194,10 @@ def reference_rows(
 ) -> tuple[DataFrame, list[str], str]:
     """Rows of one type that may teach, the names behind ``features`` and their set."""
     feature_set = VALUES if entity_type in settings.feature_entity_types else BUILTIN
-    names = _value_names(reference) if feature_set == VALUES else list(FEATURE_NAMES)
+    if feature_set == VALUES:
+        names = _value_names(reference)
+    else:
+        names = modelled_features(settings.fit.leave_out)
     rule = VectorRule(F.col("entity_type") == F.lit(entity_type), feature_set, names)
     rows = teaching_rows(reference, [rule], min_events=settings.score.min_events)
     rows = rows.select("entity_id", "event_date", "slice", "features", "profile")
@@ -204,6 +207,28 @@ def reference_rows(
         outside = F.when(~is_inside(address, settings.home_networks), peer_network(address))
         rows = cap_groups(rows, outside, max_share=settings.fit.max_network_share)
     return rows, names, feature_set
+
+
+def modelled_features(left_out: Sequence[str]) -> list[str]:
+    """Built-in features that models look at, but those left out by name or family.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such feature or family.
+    """
+    families = {feature.known.family for feature in FEATURES}
+    known = families | set(FEATURE_NAMES)
+    if unknown := sorted(set(left_out) - known):
+        raise ConfigError(
+            f"fit.leave_out: {unknown[0]!r} is no feature and no family of features"
+            f"{did_you_mean(unknown[0], known)}; families are {', '.join(sorted(families))}"
+        )
+    return [
+        feature.name
+        for feature in FEATURES
+        if feature.is_modelled and not {feature.name, feature.known.family} & set(left_out)
+    ]
 
 
 def _value_names(reference: DataFrame) -> list[str]:

@@ -186,27 +186,27 @@ def _add_texts(records: DataFrame, rules: Mapping[str, EventRule]) -> DataFrame:
 
     A projection of its own, so that a text is found once, however often its value names it.
     """
-    record_type = F.col("record_type")
-
-    def by_type(columns: Mapping[str, Column | None]) -> Column:
-        chosen = F.lit(None).cast("string")
-        for name, column in columns.items():
-            if column is not None:
-                chosen = F.when(record_type == name, column).otherwise(chosen)
-        return chosen
-
-    def literal(text: str | None) -> Column | None:
-        return None if text is None else F.lit(text)
-
     texts = {
-        _text(target): by_type({name: rule.texts.get(target) for name, rule in rules.items()})
+        _text(target): _by_type({name: rule.texts.get(target) for name, rule in rules.items()})
         for target in _targets(rules)
     }
-    tables = {name: literal(rule.table) for name, rule in rules.items()}
-    actions = {name: literal(rule.action) for name, rule in rules.items()}
+    tables = {name: F.lit(rule.table) for name, rule in rules.items()}
+    actions = {name: F.lit(rule.action) for name, rule in rules.items() if rule.action}
     return records.withColumns(
-        {**texts, "event_table": by_type(tables), "action": by_type(actions)}
+        {**texts, "event_table": _by_type(tables), "action": _by_type(actions)}
     )
+
+
+def _by_type(columns: Mapping[str, Column | None]) -> Column:
+    """Column that fits the record's type; types that share one are asked for together."""
+    shared: dict[str, tuple[Column, list[str]]] = {}
+    for name, column in columns.items():
+        if column is not None:
+            shared.setdefault(str(column), (column, []))[1].append(name)
+    chosen = F.lit(None).cast("string")
+    for column, names in shared.values():
+        chosen = F.when(F.col("record_type").isin(names), column).otherwise(chosen)
+    return chosen
 
 
 def _text(target: str) -> str:

@@ -103,8 +103,8 @@ def _aggregate_headers(header_lines: DataFrame) -> DataFrame:
             "separator",
             differs.alias("has_two_headers"),
             F.get(_split(F.col("first_path")), 1).alias("header_path"),
-            F.get(_split(F.col("first_unset_field")), 1).alias("unset_field"),
-            F.get(_split(F.col("first_empty_field")), 1).alias("empty_field"),
+            _setting("unset_field", "-"),
+            _setting("empty_field", "(empty)"),
             (F.size("names") - 1).alias("field_count"),
             # Minus one for the word #fields before the names, one for counting from 1.
             F.struct(
@@ -115,6 +115,10 @@ def _aggregate_headers(header_lines: DataFrame) -> DataFrame:
             ).alias("positions"),
         )
     )
+
+
+def _setting(name: str, default: str) -> Column:
+    return F.coalesce(F.get(_split(F.col(f"first_{name}")), 1), F.lit(default)).alias(name)
 
 
 def _separator(line: Column) -> Column:
@@ -161,9 +165,8 @@ def _json(name: str) -> Column:
 def _field(name: str) -> Column:
     """Text of a field, null if it is unset or empty."""
     cell = F.get(F.col("cells"), F.col("positions")[field_name(name)])
-    unset = F.coalesce(F.col("unset_field"), F.lit("-"))
-    empty = F.coalesce(F.col("empty_field"), F.lit("(empty)"))
-    return F.coalesce(F.when((cell != unset) & (cell != empty), cell), _json(name))
+    set_cell = F.nullif(F.nullif(cell, F.col("unset_field")), F.col("empty_field"))
+    return F.coalesce(set_cell, _json(name))
 
 
 def _fault() -> Column:
