@@ -23,5 +23,5 @@ def test_a_feature_or_a_family_is_left_out_by_its_name() -> None:
 
 
 def test_a_misspelt_feature_is_named() -> None:
-    with pytest.raises(ConfigError, match="'dsn' is no feature.*did you mean 'dns'"):
+    with pytest.raises(ConfigError, match=r"'dsn' is no feature.*did you mean 'dns'"):
         modelled_features(["dsn"])
