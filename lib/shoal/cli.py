@@ -324,6 +324,30 @@ def nights(
 
 
 @app.command()
+def clusters(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    entity_type: Annotated[str, typer.Option("--type", help="Entity type.")] = "host",
+    label: Annotated[str, typer.Option(help="Label to hold them against.")] = "role",
+    last: Annotated[int, typer.Option(help="Published nights, counted back.", min=1)] = 14,
+    form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Hold clusters against labels: how well they agree, and who behaves like another label."""
+    from shoal.pipelines.clusters import compare_clusters
+    from shoal.report.pages import tables_page
+
+    wanted = _form(form)
+    event_date = _date("--date", day) if day else None
+
+    def work(context: "Context") -> str:
+        found = compare_clusters(
+            context, event_date, entity_type=entity_type, label=label, last=last
+        )
+        return tables_page(found, wanted)
+
+    print(run_command("clusters", conf, overrides, work, is_recorded=False))
+
+
+@app.command()
 def models(
     conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None,
     entity_type: TypeOption = None,

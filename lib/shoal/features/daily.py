@@ -159,22 +159,19 @@ def _aggregate_values(activity: DataFrame, home_networks: Sequence[str]) -> Data
     """Features of the dimensions' values: how many, how concentrated, how regular."""
     count = F.col("event_count")
     regularity = beacon_regularity(F.col("gap_counts"), F.col("hour_counts"))
-    outside = F.when(F.col("is_inside"), F.lit(0)).otherwise(count)
     told = [dimension.name for dimension in DIMENSIONS] + list(_BEACONS)
+    peer = F.when(F.col("dimension") == "peer_address", F.col("value"))
+    outside = F.when(~F.col("is_inside"), count).otherwise(F.lit(0))
     by_dimension = (
         activity.where(F.col("dimension").isin(told))
+        .withColumn("is_inside", is_inside(peer, home_networks))
         .groupBy(*KEY, "dimension")
         .agg(
             F.count(F.lit(1)).alias("distinct"),
             _share(F.max(count), F.sum(count)).alias("top_share"),
             F.max(F.when(F.col("dimension").isin(list(_BEACONS)), regularity)).alias("regularity"),
+            _share(F.sum(outside), F.sum(count)).alias("outside_share"),
         )
-    )
-    external = (
-        activity.where(F.col("dimension") == "peer_address")
-        .withColumn("is_inside", is_inside(F.col("value"), home_networks))
-        .groupBy(*KEY)
-        .agg(_share(F.sum(outside), F.sum(count)).alias("external_peer_share"))
     )
     measures = F.col("measures")
     distinct = {
@@ -185,15 +182,13 @@ def _aggregate_values(activity: DataFrame, home_networks: Sequence[str]) -> Data
         feature: F.coalesce(measures[name]["regularity"], F.lit(0.0))
         for name, feature in _BEACONS.items()
     }
-    entry = F.struct("dimension", F.struct("distinct", "top_share", "regularity"))
+    entry = F.struct("dimension", F.struct("distinct", "top_share", "regularity", "outside_share"))
+    external = {"external_peer_share": measures["peer_address"]["outside_share"]}
+    features = {**distinct, **tops, **beacons, **external}
     return (
         by_dimension.groupBy(*KEY)
         .agg(F.map_from_entries(F.collect_list(entry)).alias("measures"))
-        .select(
-            *KEY,
-            *(column.alias(name) for name, column in {**distinct, **tops, **beacons}.items()),
-        )
-        .join(external, KEY, how="left")
+        .select(*KEY, *(column.alias(name) for name, column in features.items()))
     )
 
 

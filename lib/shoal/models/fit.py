@@ -113,7 +113,7 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
         drawn = hash_sample(_with_profile_arrays(rows), max_rows=request.sample_rows)
         sample = drawn.rows
         _require_enough(sample, request)
-        names, chosen = _known_features(sample, request)
+        names, chosen = known_features(sample, request)
         rows = rows.withColumn("features", _pick(chosen))
         values = feature_matrix(sample["features"])[:, chosen]
         groups = sample["entity_id"].to_numpy(dtype=str)
@@ -193,9 +193,7 @@ def _require_enough(sample: pd.DataFrame, request: FitRequest) -> None:
         )
 
 
-def _known_features(
-    sample: pd.DataFrame, request: FitRequest
-) -> tuple[list[str], NDArray[np.intp]]:
+def known_features(sample: pd.DataFrame, request: FitRequest) -> tuple[list[str], NDArray[np.intp]]:
     """Features that the reference knows in enough rows; an unknown one could judge nobody.
 
     Those of a log that nobody has are left out whole. Within one that somebody has a feature that
