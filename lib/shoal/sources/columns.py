@@ -4,7 +4,7 @@ The text was written by whoever runs the logged machine, and Spark runs in ANSI 
 may throw, whatever the text. What cannot be read is null.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -143,8 +143,7 @@ def ip_address(text: Column) -> Column:
     into IPv6 is IPv4.
     """
     lowered = F.lower(F.trim(F.substring(text, 1, 64)))
-    # An array of one and its transform: the address is computed once, not once a mention.
-    ipv6 = F.get(F.transform(F.array(lowered), _ipv6), 0)
+    ipv6 = once(lowered, _ipv6)
     return F.when(text.contains(":"), ipv6).otherwise(F.when(lowered.rlike(_IPV4), lowered))
 
 
@@ -186,13 +185,26 @@ def epoch_timestamp(seconds: Column) -> Column:
     return F.when(number < 32_503_680_000_000_000, F.timestamp_micros(number))
 
 
+def once(text: Column, function: Callable[[Column], Column]) -> Column:
+    """``function`` of a text that it names more than once, as one that names it once.
+
+    An array of one and its transform. Else the text is computed once a mention, and where Spark
+    follows a key of a join through projections, each mention brings the whole of what is below:
+    that has filled a heap of 2 GB.
+    """
+    return F.get(F.transform(F.array(text), function), 0)
+
+
 def any_timestamp(text: Column) -> Column:
     """Timestamp of a date and time, or of a number since 1970.
 
     Of the number's size its unit is told: seconds up to 11 digits before the point (the year
     5138), then milliseconds, microseconds and nanoseconds.
     """
-    trimmed = F.trim(F.substring(text, 1, 40))
+    return once(F.trim(F.substring(text, 1, 40)), _any_timestamp)
+
+
+def _any_timestamp(trimmed: Column) -> Column:
     whole = F.when(trimmed.rlike(r"^\d{12,19}$"), trimmed)
     digits = F.length(whole)
     shift = F.when(digits <= 14, 3).when(digits <= 17, 6).when(digits <= 19, 9)

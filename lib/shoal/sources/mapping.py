@@ -203,10 +203,12 @@ def _by_type(columns: Mapping[str, Column | None]) -> Column:
     for name, column in columns.items():
         if column is not None:
             shared.setdefault(str(column), (column, []))[1].append(name)
-    chosen = F.lit(None).cast("string")
+    # One flat chain: nested ones are as deep as there are types, and Spark walks them by recursion.
+    chosen: Column | None = None
     for column, names in shared.values():
-        chosen = F.when(F.col("record_type").isin(names), column).otherwise(chosen)
-    return chosen
+        fits = F.col("record_type").isin(names)
+        chosen = F.when(fits, column) if chosen is None else chosen.when(fits, column)
+    return F.lit(None).cast("string") if chosen is None else chosen
 
 
 def _text(target: str) -> str:
