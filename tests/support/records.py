@@ -53,3 +53,16 @@ def assert_golden(rows: Sequence[Row], path: Path) -> None:
         beside = path.with_suffix(".found")
         beside.write_text("\n".join(found) + "\n")
         raise AssertionError(f"records differ from {path}; as they are now: {beside}")
+
+
+def assert_values(
+    rows: Sequence[Row], expected: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
+) -> None:
+    """Hold events against (line, values expected); event ``n`` is told by its microsecond ``n``."""
+    assert [row.reason for row in rows if row.outcome != "event"] == []
+    by_number = {row.event_ts.microsecond: row for row in rows}
+    found = [
+        {name: by_number[number][name] for name in values}
+        for number, (_, values) in enumerate(expected)
+    ]
+    assert found == [dict(values) for _, values in expected]

@@ -21,7 +21,7 @@ The user is the one who logged on (auid), whatever that one became since, and th
 the program (uid) where nobody logged on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -62,12 +62,13 @@ def parse_auditd(lines: DataFrame) -> DataFrame:
     lines : DataFrame
         As :func:`shoal.sources.files.read_lines` yields.
     """
+    rules = {record_type: rule() for record_type, rule in _RULES.items()}
     return (
         lines.transform(_add_header)
         .transform(_aggregate_events)
         .transform(_add_fields)
         .withColumn("record_type", _record_type())
-        .transform(parse_events, _rules(), fault=_fault(), words=_WORDS)
+        .transform(parse_events, rules, fault=_fault(), words=_WORDS)
     )
 
 
@@ -143,7 +144,7 @@ def _fault() -> Column:
 def _record_type() -> Column:
     is_start = F.col("call").isin(*_EXECS) | (F.size("execve") > 0)
     kind = F.concat(F.lit("auditd-"), F.rtrim(c.slug(F.col("type")), F.lit("-")))
-    alone = F.when(kind.isin(*_rules()), F.concat(kind, F.lit("-alone"))).otherwise(kind)
+    alone = F.when(kind.isin(list(_RULES)), F.concat(kind, F.lit("-alone"))).otherwise(kind)
     return (
         F.when(F.col("syscall").isNull() & F.col("login").isNull(), alone)
         .when(F.col("syscall").isNull(), "auditd-user-login")
@@ -161,15 +162,6 @@ def _type_of_connect() -> Column:
         .when(~a.is_internet(saddr), "auditd-connect-other")
         .otherwise("auditd-connect")
     )
-
-
-def _rules() -> Mapping[str, EventRule]:
-    return {
-        "auditd-execve": _execve(),
-        "auditd-connect": _connect(),
-        "auditd-syscall": _syscall(),
-        "auditd-user-login": _user_login(),
-    }
 
 
 def _main(name: str) -> Column:
@@ -244,3 +236,11 @@ def _user_login() -> EventRule:
         "is_failed": (_main("res") != "success").cast("string"),
     }
     return EventRule("auth", texts)
+
+
+_RULES: Mapping[str, Callable[[], EventRule]] = {
+    "auditd-execve": _execve,
+    "auditd-connect": _connect,
+    "auditd-syscall": _syscall,
+    "auditd-user-login": _user_login,
+}

@@ -129,9 +129,7 @@ def socket_port(saddr: Column) -> Column:
 def socket_ip(saddr: Column) -> Column:
     """Address of a socket of IPv4 or IPv6; IPv4 mapped into IPv6 is IPv4."""
     is_mapped = F.upper(F.substring(saddr, 17, 24)) == _MAPPED
-    groups = [
-        F.regexp_replace(F.substring(saddr, start, 4), "^0{1,3}", "") for start in range(17, 49, 4)
-    ]
+    groups = [F.substring(saddr, start, 4) for start in range(17, 49, 4)]
     ipv6 = F.when(is_mapped, _ipv4(saddr, 41)).otherwise(F.concat_ws(":", *groups))
     return F.when((family(saddr) == _INET) & saddr.rlike("^[0-9A-Fa-f]{16}"), _ipv4(saddr, 9)).when(
         (family(saddr) == _INET6) & saddr.rlike("^[0-9A-Fa-f]{48}"), ipv6

@@ -18,6 +18,7 @@ COMMAND_LINE_LENGTH = 32 * 1024
 RAW_TEXT_LENGTH = 8 * 1024
 TYPE_LENGTH = 64
 MAX_PORT = 65535
+_FIRST_ERROR_STATUS = 400
 MAX_COUNT = 2**50
 """Largest bytes and packets of a record: a thousand times a thousand of them still fit a long."""
 MAX_DURATION_US = 2**45
@@ -36,6 +37,7 @@ _BEFORE_AT = r"(?s)^(.+?)(?:@[^@]*)?$"
 _WITH_AT = r"^[^@].*@[^@]+$"
 _URL = r"^(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:@]+)(?::\d*)?([/?#].*)?$"
 _IPV4 = r"^\d{1,3}(\.\d{1,3}){3}$"
+_LEADING_ZEROS = "(^|:)0{1,3}(?=[0-9a-f]+(?::|$))"
 _IPV6 = r"^[0-9a-f:.]{2,45}$"
 
 
@@ -101,6 +103,17 @@ def url_path(text: Column) -> Column:
     return clean(F.regexp_extract(F.substring(text, 1, PATH_LENGTH), _URL, 2), PATH_LENGTH)
 
 
+def named(key: Column, names: Mapping[str, str]) -> Column:
+    """What a key stands for; null for one that is not among ``names``."""
+    pairs = (F.lit(text) for pair in names.items() for text in pair)
+    return F.try_element_at(F.create_map(*pairs), key)
+
+
+def is_error_status(status: Column) -> Column:
+    """Whether a status of HTTP, as text, says that the request failed."""
+    return whole_number(status) >= _FIRST_ERROR_STATUS
+
+
 def flag(text: Column) -> Column:
     """Boolean of true, t, yes, 1 and their opposites; null for all else."""
     lowered = F.lower(F.trim(F.substring(text, 1, 16)))
@@ -138,7 +151,8 @@ def clipped(number: Column, largest: int) -> Column:
 def ip_address(text: Column) -> Column:
     """IP address in one spelling; null if it doesn't look like one.
 
-    IPv6 is in lower case, without a zone, its longest row of zero groups as ``::`` (Sysmon
+    IPv6 is in lower case, without a zone and without zeros before a group's digits (Suricata,
+    osquery and auditd write all four), its longest row of zero groups as ``::`` (Sysmon
     writes ``fe80:0:0:0:1:2:3:4`` where the Security log writes ``fe80::1:2:3:4``); IPv4 mapped
     into IPv6 is IPv4.
     """
@@ -148,7 +162,7 @@ def ip_address(text: Column) -> Column:
 
 
 def _ipv6(text: Column) -> Column:
-    address = F.substring_index(text, "%", 1)
+    address = F.regexp_replace(F.substring_index(text, "%", 1), _LEADING_ZEROS, "$1")
     mapped = F.regexp_extract(address, r"^(?:0:0:0:0:0|:):ffff:(\d+\.\d+\.\d+\.\d+)$", 1)
     short = address
     for length in range(2, 8):

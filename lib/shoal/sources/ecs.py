@@ -32,14 +32,7 @@ from pyspark.sql import functions as F
 from shoal.sources import columns as c
 from shoal.sources.ecs_fields import PATHS, add_common, add_fields, field, texts_of
 from shoal.sources.ecs_rules import rules
-from shoal.sources.json_text import (
-    add_json,
-    field_name,
-    is_json,
-    json_objects,
-    only,
-    why_no_object,
-)
+from shoal.sources.json_text import add_json, add_object, field_name, is_json, why_no_object
 from shoal.sources.mapping import parse_events
 
 OTHER_KINDS = ("alert", "signal", "enrichment", "metric", "asset", "pipeline_error")
@@ -106,8 +99,8 @@ def _add_document(lines: DataFrame) -> DataFrame:
     is_hit = F.contains("value", F.lit('"_source"'))
     return (
         lines.withColumn("line", F.col("value"))
-        .withColumn("hit", F.when(is_hit, json_objects(F.col("value"), ["_source"])))
-        .withColumn("value", F.coalesce(only(F.col("hit"))[field_name("_source")], F.col("value")))
+        .transform(add_object, "hit", F.when(is_hit, F.col("value")), ["_source"])
+        .withColumn("value", F.coalesce(F.col("hit")[field_name("_source")], F.col("value")))
         .transform(add_json, PATHS)
         .withColumn("value", F.col("line"))
     )
@@ -163,9 +156,8 @@ def _is_windows(*numbers: str) -> Column:
 
 def _type_of_windows() -> Column:
     """Type of a Windows record that has no category, by its provider and number."""
-    names = F.create_map(*(F.lit(text) for pair in _WINDOWS.items() for text in pair))
     provider = F.lower(field("winlog.provider_name"))
-    return F.try_element_at(names, F.concat(provider, F.lit(" "), field("winlog.event_id")))
+    return c.named(F.concat(provider, F.lit(" "), field("winlog.event_id")), _WINDOWS)
 
 
 def _process() -> Column:

@@ -102,8 +102,7 @@ def field(name: str) -> Column:
         return F.col(f"`{name}`")
     if name in _AS_WRITTEN:
         return _found(name)
-    # An array of one and its transform: the text is found once, not once a mention.
-    return F.get(F.transform(F.array(_found(name)), _one), 0)
+    return c.once(_found(name), _one)
 
 
 def texts_of(text: Column) -> Column:

@@ -9,8 +9,6 @@ from shoal.sources import columns as c
 from shoal.sources.ecs_fields import DATA, FIELDS, HASHES, ICMP, common, data, ends, field, first
 from shoal.sources.mapping import TARGET_URL, EventRule
 
-FIRST_ERROR = 400
-"""First status of HTTP that says that a request failed."""
 _LOGON_TYPES = {
     "interactive": "2", "network": "3", "batch": "4", "service": "5", "unlock": "7",
     "networkcleartext": "8", "newcredentials": "9", "remoteinteractive": "10",
@@ -151,7 +149,7 @@ def _web_texts() -> dict[str, Column]:
         "url_path": F.coalesce(path, F.when(is_path, original)),
         TARGET_URL: F.coalesce(field("url.full"), F.when(~is_path, original)),
         "user_agent_original": field("user_agent.original"),
-        "is_failed": F.coalesce((c.whole_number(status) >= FIRST_ERROR).cast("string"), _failed()),
+        "is_failed": F.coalesce(c.is_error_status(status).cast("string"), _failed()),
         "bytes_out": first("source.bytes", "http.request.bytes", "http.request.body.bytes"),
         "bytes_in": first("destination.bytes", "http.response.bytes", "http.response.body.bytes"),
     }
@@ -250,5 +248,4 @@ def _failed() -> Column:
 
 
 def _looked_up(text: Column, names: Mapping[str, str]) -> Column:
-    pairs = (F.lit(word) for pair in names.items() for word in pair)
-    return F.try_element_at(F.create_map(*pairs), F.lower(F.trim(text)))
+    return c.named(F.lower(F.trim(text)), names)

@@ -9,15 +9,14 @@ from pyspark.sql import functions as F
 from shoal.contracts.events import FEATURE_VALUES
 from shoal.errors import UsageError
 from shoal.sources import columns as c
-from shoal.sources.files import RawFile, file_id_column, source_file_column
+from shoal.sources.files import RawFile
 from shoal.sources.tables import (
     CORRUPT,
     OTHER_LENGTH,
     cell_texts,
     fault_of_header,
     read_tables,
-    row_id,
-    row_text,
+    record_columns,
 )
 
 _NUMBER = r"(?i)^[+-]?((\d{1,400}(\.\d{0,400})?|\.\d{1,400})(e[+-]?\d{1,4})?|inf|infinity|nan)$"
@@ -116,11 +115,7 @@ def _parse_rows(
     missing = F.lit(None).cast("string")
     features = {name: texts[name] for name in roles.features_of(names)} if not fault else {}
     records = rows.select(
-        F.lit(source_name).alias("source_name"),
-        source_file_column().alias("source_file"),
-        file_id_column(source_name).alias("file_id"),
-        row_id(texts, roles.meaning).alias("event_id"),
-        row_text(texts).alias("value"),
+        *record_columns(texts, source_name, roles.meaning),
         F.col(CORRUPT).isNotNull().alias("is_corrupt"),
         c.clean_lower(usable.get(roles.id_column, missing)).alias("entity_id"),
         _midnight(usable.get(roles.date_column, missing)).alias("event_ts"),

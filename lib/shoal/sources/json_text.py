@@ -21,10 +21,13 @@ def add_json(lines: DataFrame, paths: Sequence[str]) -> DataFrame:
     A path names an object's members from the outside in, parted by ``/``; a number is a place in
     an array: ``process/args/0``. What is not there, or is of another shape, is null.
     """
-    # Two columns, for a reader of the one element names the array twice.
-    return lines.withColumn(_JSON, json_objects(F.col("value"), paths)).withColumn(
-        _JSON, only(F.col(_JSON))
-    )
+    return add_object(lines, _JSON, F.col("value"), paths)
+
+
+def add_object(records: DataFrame, name: str, text: Column, paths: Sequence[str]) -> DataFrame:
+    """Add column ``name``, the struct of a JSON object's fields; null if the text is not one."""
+    # Two projections, for a reader of the one element names the array twice.
+    return records.withColumn(name, json_objects(text, paths)).withColumn(name, only(F.col(name)))
 
 
 def json_field(path: str) -> Column:

@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from shoal.sources import columns as c
-from shoal.sources.files import RawFile, file_id_column, read_lines, source_file_column
+from shoal.sources.files import RawFile, read_lines
 from shoal.sources.json_text import add_json, is_json, json_field, why_no_object
 from shoal.sources.mapping import EventRule, parse_events
 from shoal.sources.tables import (
@@ -17,8 +17,7 @@ from shoal.sources.tables import (
     cell_texts,
     fault_of_header,
     read_tables,
-    row_id,
-    row_text,
+    record_columns,
 )
 
 
@@ -98,11 +97,7 @@ def _parse_table(
     cells = cell_texts(rows, names)
     records = rows.select(
         "*",
-        F.lit(source_name).alias("source_name"),
-        source_file_column().alias("source_file"),
-        file_id_column(source_name).alias("file_id"),
-        row_id(cells, (source_name,)).alias("event_id"),
-        row_text(cells).alias("value"),
+        *record_columns(cells, source_name, (source_name,)),
     )
     missing = F.lit(None).cast("string")
     texts = {name: missing if header_fault else cells[name] for name in wanted}

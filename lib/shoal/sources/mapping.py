@@ -168,12 +168,15 @@ def parse_events(
     fault : why a record cannot be read at all, null if it can
     words : what the log calls a column, for the reason of a record that lacks it
     """
+    values = _values(rules)
+    known = {name: F.col(_value(name)) for name in values}
+    fields = {"event_code": F.col("record_type"), **known, "event_action": F.col("action")}
     return (
         records.withColumn("fault", fault)
         .transform(_add_texts, rules)
-        .transform(_add_values, rules)
-        .transform(_add_outcome, rules, words)
-        .transform(c.project, event_fields=_event_fields(rules))
+        .withColumns({_value(name): value for name, value in values.items()})
+        .transform(_add_outcome, rules, words, list(known))
+        .transform(c.project, event_fields=fields)
     )
 
 
@@ -219,11 +222,6 @@ def _value(column: str) -> str:
     return f"value_{column}"
 
 
-def _add_values(records: DataFrame, rules: Mapping[str, EventRule]) -> DataFrame:
-    values = _values(rules)
-    return records.withColumns({_value(name): value for name, value in values.items()})
-
-
 def _values(rules: Mapping[str, EventRule]) -> dict[str, Column]:
     """Event columns that some rule fills, from the texts of :func:`_add_texts`."""
     given = {name: F.col(_text(name)) for name in _targets(rules)}
@@ -247,10 +245,12 @@ def _values(rules: Mapping[str, EventRule]) -> dict[str, Column]:
 
 
 def _add_outcome(
-    records: DataFrame, rules: Mapping[str, EventRule], words: Mapping[str, str]
+    records: DataFrame,
+    rules: Mapping[str, EventRule],
+    words: Mapping[str, str],
+    filled: Sequence[str],
 ) -> DataFrame:
-    """Add outcome, ignored_type and reason."""
-    filled = set(_values(rules))
+    """Add outcome, ignored_type and reason, from the values of the columns ``filled``."""
     known = F.col("event_table").isNotNull()
     someone = [F.col(_value(name)) for name in WHO if name in filled]
     reason = F.when(F.col("fault").isNotNull(), F.col("fault")).when(
@@ -269,8 +269,3 @@ def _add_outcome(
         .when(~known, "ignored")
         .otherwise("event"),
     )
-
-
-def _event_fields(rules: Mapping[str, EventRule]) -> dict[str, Column]:
-    values = {name: F.col(_value(name)) for name in _values(rules)}
-    return {"event_code": F.col("record_type"), **values, "event_action": F.col("action")}

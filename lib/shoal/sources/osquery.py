@@ -22,14 +22,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.sources import columns as c
-from shoal.sources.json_text import (
-    add_json,
-    is_json,
-    json_field,
-    json_objects,
-    only,
-    why_no_object,
-)
+from shoal.sources.json_text import add_json, add_object, is_json, json_field, why_no_object
 from shoal.sources.mapping import parse_events
 from shoal.sources.osquery_rules import NOT_FAILED, ROW_FIELDS, WORDS, osquery_rules, row_field
 
@@ -142,9 +135,7 @@ def _explode_rows(records: DataFrame) -> DataFrame:
 
 def _add_row(records: DataFrame) -> DataFrame:
     """Add the fields of the row."""
-    return records.withColumn("row", json_objects(F.col("row_text"), ROW_FIELDS)).withColumn(
-        "row", only(F.col("row"))
-    )
+    return add_object(records, "row", F.col("row_text"), ROW_FIELDS)
 
 
 def _fault() -> Column:

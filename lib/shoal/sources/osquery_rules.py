@@ -106,20 +106,13 @@ def _socket(source: str, destination: str) -> dict[str, Column]:
     }
     return {
         **_program(),
-        "source_ip": _address(f"{source}_address"),
+        "source_ip": row_field(f"{source}_address"),
         "source_port": ports[source],
-        "destination_ip": _address(f"{destination}_address"),
+        "destination_ip": row_field(f"{destination}_address"),
         "destination_port": ports[destination],
         "network_transport": _transport(),
         "is_failed": is_failed.cast("string"),
     }
-
-
-def _address(name: str) -> Column:
-    """Address of a field; osquery writes the groups of IPv6 with all their zeros."""
-    address = row_field(name)
-    groups = F.regexp_replace(address, "(^|:)0{1,3}(?=[0-9A-Fa-f])", "$1")
-    return F.when(F.contains(address, F.lit(":")), groups).otherwise(address)
 
 
 def _connect() -> EventRule:

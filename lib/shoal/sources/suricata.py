@@ -49,7 +49,6 @@ _TRANSPORTS = {
 }  # fmt: skip
 """Of a sensor without /etc/protocols ``proto`` is a number of three digits."""
 _NO_VERSION = "UNDETERMINED"
-_FIRST_ERROR = 400
 _SYN = 0x02
 _RST = 0x04
 
@@ -109,18 +108,11 @@ def _ends() -> dict[str, Column]:
     """When, and both ends: the client is the source."""
     return {
         "event_ts": json_field("timestamp"),
-        "source_ip": _address("src_ip"),
+        "source_ip": json_field("src_ip"),
         "source_port": json_field("src_port"),
-        "destination_ip": _address("dest_ip"),
+        "destination_ip": json_field("dest_ip"),
         "destination_port": json_field("dest_port"),
     }
-
-
-def _address(path: str) -> Column:
-    """Address of a field; IPv6, written with all its zeros, without those before digits."""
-    text = json_field(path)
-    short = F.regexp_replace(text, "(^|:)0{1,3}(?=[0-9a-fA-F])", "$1")
-    return F.when(F.contains(text, F.lit(":")), short).otherwise(text)
 
 
 def _flow() -> EventRule:
@@ -145,10 +137,7 @@ def _flow() -> EventRule:
 
 def _transport() -> Column:
     proto = F.lower(json_field("proto"))
-    named = proto
-    for number, name in _TRANSPORTS.items():
-        named = F.when(proto == number, name).otherwise(named)
-    return named
+    return F.coalesce(c.named(proto, _TRANSPORTS), proto)
 
 
 def _is_unanswered() -> Column:
@@ -241,7 +230,7 @@ def _http() -> EventRule:
         ),
         "url_path": F.when(is_whole, c.url_path(url)).otherwise(url),
         "user_agent_original": json_field("http/http_user_agent"),
-        "is_failed": (c.whole_number(json_field("http/status")) >= _FIRST_ERROR).cast("string"),
+        "is_failed": c.is_error_status(json_field("http/status")).cast("string"),
         "bytes_in": json_field("http/length"),
     }
     return EventRule("web", texts, needs=("source_ip",))

@@ -9,11 +9,17 @@ from pyspark.sql import types as T
 
 from shoal.errors import UnreadableFileError
 from shoal.sources import columns as c
-from shoal.sources.files import READ_OPTIONS, RawFile, escape_path
+from shoal.sources.files import (
+    READ_OPTIONS,
+    RawFile,
+    escape_path,
+    file_id_column,
+    source_file_column,
+)
 from shoal.spark.tables import quote_identifier
 
 CORRUPT = "corrupt"
-LISTED_NAMES = 20
+_LISTED_NAMES = 20
 OTHER_LENGTH = "the row has another number of cells than the header"
 
 
@@ -55,8 +61,8 @@ def fault_of_header(names: Sequence[str], wanted: Sequence[str]) -> str | None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:LISTED_NAMES])
-    return shown + (", …" if len(names) > LISTED_NAMES else "")
+    shown = ", ".join(repr(name) for name in names[:_LISTED_NAMES])
+    return shown + (", …" if len(names) > _LISTED_NAMES else "")
 
 
 def cell_texts(rows: DataFrame, names: Sequence[str]) -> dict[str, Column]:
@@ -71,16 +77,29 @@ def _text(rows: DataFrame, position: int) -> Column:
     return F.trim(column.cast("string"))
 
 
-def row_text(texts: dict[str, Column]) -> Column:
+def record_columns(
+    texts: dict[str, Column], source_name: str, meaning: Sequence[str]
+) -> list[Column]:
+    """RECORD_COLUMNS and ``value`` of rows with these cells.
+
+    ``meaning`` tells readings of the same row apart.
+    """
+    return [
+        F.lit(source_name).alias("source_name"),
+        source_file_column().alias("source_file"),
+        file_id_column(source_name).alias("file_id"),
+        _row_id(texts, meaning).alias("event_id"),
+        _row_text(texts).alias("value"),
+    ]
+
+
+def _row_text(texts: dict[str, Column]) -> Column:
     """A row as it is shown in quarantine."""
     return F.coalesce(CORRUPT, F.concat_ws(",", *map(_or_empty, texts.values())))
 
 
-def row_id(texts: dict[str, Column], meaning: Sequence[str] = ()) -> Column:
-    """Hash of a row's content by name, so that neither place nor order of columns matters.
-
-    ``meaning`` tells readings of the same row apart.
-    """
+def _row_id(texts: dict[str, Column], meaning: Sequence[str]) -> Column:
+    """Hash of a row's content by name, so that neither place nor order of columns matters."""
     cells = [_or_empty(texts[name]) for name in sorted(texts)]
     names = "\x1f".join((*meaning, *sorted(texts)))
     return c.content_id(F.concat_ws("\x1f", F.lit(names), _or_empty(F.col(CORRUPT)), *cells))

@@ -24,13 +24,11 @@ security-5156  network              Application
 =============  =======  ==========  ===============================================
 """
 
-from collections.abc import Mapping
-
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.sources import columns as c
-from shoal.sources.json_text import field_name, json_objects, only, why_no_object
+from shoal.sources.json_text import add_object, field_name, why_no_object
 from shoal.sources.mapping import parse_events
 from shoal.sources.windows_fields import RECORD_TYPES, WORDS, rules
 from shoal.sources.windows_values import add_parts
@@ -123,14 +121,12 @@ def _add_layers(lines: DataFrame) -> DataFrame:
     nested = F.coalesce(*(_top(name) for name in NESTED))
     is_xml = F.startswith(F.ltrim("nested"), F.lit("<"))
     return (
-        lines.withColumn("top", json_objects(F.col("value"), TOP))
-        .withColumn("top", only(F.col("top")))
+        lines.transform(add_object, "top", F.col("value"), TOP)
         .withColumn("nested", nested)
         .withColumn(
             "nested", F.when(is_xml, _json_of_xml(F.col("nested"))).otherwise(F.col("nested"))
         )
-        .withColumn("data", json_objects(F.col("nested"), DATA))
-        .withColumn("data", only(F.col("data")))
+        .transform(add_object, "data", F.col("nested"), DATA)
     )
 
 
@@ -169,8 +165,8 @@ def _add_record_type(records: DataFrame) -> DataFrame:
     """
     provider = F.lower(F.trim(_first(PROVIDER)))
     channel = F.lower(F.trim(_first(CHANNEL)))
-    family = F.when(provider.isNotNull(), _lookup(provider, _PROVIDERS)).otherwise(
-        _lookup(channel, _CHANNELS)
+    family = F.when(provider.isNotNull(), c.named(provider, _PROVIDERS)).otherwise(
+        c.named(channel, _CHANNELS)
     )
     number = c.whole_number(_first(EVENT_NUMBER))
     own_time = F.when(F.col("provider") == "sysmon", F.col(field_name("UtcTime")))
@@ -205,10 +201,3 @@ def _top(name: str) -> Column:
 
 def _first(names: tuple[str, ...]) -> Column:
     return F.coalesce(*(c.clean(_top(name)) for name in names))
-
-
-def _lookup(key: Column, values: Mapping[str, str]) -> Column:
-    found = F.lit(None).cast("string")
-    for name, value in values.items():
-        found = F.when(key == name, value).otherwise(found)
-    return found

@@ -1,7 +1,5 @@
 """Texts of Windows records that are more than the text of one field."""
 
-from collections.abc import Mapping
-
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -55,7 +53,7 @@ def add_parts(records: DataFrame) -> DataFrame:
     return records.withColumns(
         {
             "has_target": c.clean(field("TargetUserName")).isNotNull(),
-            "transport": F.coalesce(_named(protocol, _TRANSPORTS), protocol),
+            "transport": F.coalesce(c.named(protocol, _TRANSPORTS), protocol),
             "is_swapped": (record_type == SYSMON_NETWORK) & _answers_from_source(),
             "query_status": F.when(record_type == SYSMON_DNS, status),
             "commands": F.from_xml(task, _TASK, {"ignoreNamespace": "true"})["Actions"]["Exec"],
@@ -88,7 +86,7 @@ def if_ports(port: Column) -> Column:
 
 def dns_code() -> Column:
     """What became of a question: a name, or Windows's number where there is none."""
-    return F.coalesce(_named(F.col("query_status"), _DNS_CODES), F.col("query_status"))
+    return F.coalesce(c.named(F.col("query_status"), _DNS_CODES), F.col("query_status"))
 
 
 def dns_answer_count() -> Column:
@@ -124,8 +122,3 @@ def _task_command_lines() -> Column:
         F.col("commands"), lambda one: F.concat_ws(" ", one["Command"], one["Arguments"])
     )
     return F.array_join(lines, "\n")
-
-
-def _named(key: Column, names: Mapping[str, str]) -> Column:
-    pairs = (F.lit(text) for pair in names.items() for text in pair)
-    return F.element_at(F.create_map(*pairs), key)

@@ -21,7 +21,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.sources import columns as c
-from shoal.sources.json_text import field_name, json_objects, only, why_no_object
+from shoal.sources.json_text import add_object, field_name, why_no_object
 from shoal.sources.mapping import EventRule, parse_events
 
 FIELDS = (
@@ -47,8 +47,6 @@ FAILED_STATES = ("S0", "REJ", "RSTOS0", "RSTRH", "SH", "SHR")
 originator with no answer (RSTOS0) or by the responder with no opening seen (RSTRH), a SYN and then
 a FIN from the originator with no answer (SH), a SYN-ACK and a FIN from the responder with no
 opening seen (SHR). Zeek manual, base/protocols/conn."""
-FIRST_ERROR = 400
-"""First status of HTTP that says that a request failed."""
 _HEADER = r"^#(separator|set_separator|empty_field|unset_field|path|open|close|fields|types)\b"
 _SETTINGS = ("separator", "fields", "path", "unset_field", "empty_field")
 HEADER_LENGTH = 64 * 1024
@@ -147,8 +145,7 @@ def _add_cells(records: DataFrame) -> DataFrame:
             "is_json", F.col("field_count").isNull() & F.startswith(value, F.lit("{"))
         )
         .withColumn("cells", F.when(~F.col("is_json") & has_cells, _split(value)))
-        .withColumn("json", json_objects(F.when(F.col("is_json"), value), _JSON_FIELDS))
-        .withColumn("json", only(F.col("json")))
+        .transform(add_object, "json", F.when(F.col("is_json"), value), _JSON_FIELDS)
         .withColumn("record_type", F.concat(F.lit("zeek-"), c.slug(log_path)))
     )
 
@@ -250,7 +247,7 @@ def _http() -> EventRule:
         "url_domain": c.url_domain(_field("host")),
         "url_path": _field("uri"),
         "user_agent_original": _field("user_agent"),
-        "is_failed": _truth(c.whole_number(_field("status_code")) >= FIRST_ERROR),
+        "is_failed": _truth(c.is_error_status(_field("status_code"))),
         "bytes_out": _field("request_body_len"),
         "bytes_in": _field("response_body_len"),
     }

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import Row, SparkSession
-from tests.support.records import assert_golden, parse_folder, parse_lines
+from pyspark.sql import SparkSession
+from tests.support.records import assert_golden, assert_values, parse_folder, parse_lines
 
 from shoal.sources import columns as c
 
@@ -160,13 +160,7 @@ def test_values(spark: SparkSession, tmp_path: Path) -> None:
         for number, (line, _) in enumerate(VALUES)
     ]
     rows = parse_lines(spark, "tetragon", tmp_path, {"tetragon.log": lines})
-    assert [row.reason for row in rows if row.outcome != "event"] == []
-    by_number: dict[int, Row] = {row.event_ts.microsecond: row for row in rows}
-    found = [
-        {name: by_number[number][name] for name in expected}
-        for number, (_, expected) in enumerate(VALUES)
-    ]
-    assert found == [expected for _, expected in VALUES]
+    assert_values(rows, VALUES)
 
 
 def test_every_line_has_an_outcome(spark: SparkSession, tmp_path: Path) -> None:
