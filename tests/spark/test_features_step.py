@@ -427,6 +427,7 @@ ALIASES = [
     ("source_address", "10.0.0.9", "host", "LAPTOP"),
     ("source_address", "10.0.0.9", "user", "ann"),
     ("host", "desk", "user", "bob"),
+    ("host", "desk", "user", "zoe"),  # of another label file: no event counts twice
     ("mailbox", "cy@example.com", "user", "cy"),
 ]
 

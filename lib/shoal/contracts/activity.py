@@ -37,6 +37,11 @@ class Kind:
     text: str = ""
     """What the length and entropy of its text are of, if it has a text."""
 
+    @property
+    def failed_share(self) -> str:
+        """Name of the feature that tells how many of them failed."""
+        return f"{'logon' if self.name == 'auth' else self.name}_failed_share"
+
 
 @dataclass(frozen=True)
 class Dimension:

@@ -60,7 +60,7 @@ _TOTALS = (
     Feature("logon_failed_count", "logons", "logons refused", known=_KNOWN["auth"]),
     *(
         Feature(
-            f"{'logon' if kind.name == 'auth' else kind.name}_failed_share", "share",
+            kind.failed_share, "share",
             f"share of {kind.unit} that failed", False, kind.known,
         )
         for kind in KINDS

@@ -32,9 +32,11 @@ def resolve_aliases(events: DataFrame, aliases: DataFrame) -> DataFrame:
         present = [(kind, column) for kind, column in sources if column in events.columns]
         found = [f"{label}_by_{column}" for _, column in present]
         for (kind, column), name in zip(present, found, strict=True):
-            known = aliases.where(
-                (F.col("entity_type") == kind) & (F.col("label") == label)
-            ).select(F.col("entity_id").alias(column), F.lower("value").alias(name))
+            own = aliases.where((F.col("entity_type") == kind) & (F.col("label") == label))
+            # One a name, as of roles: two label files that both know it must not double its events.
+            known = own.groupBy(F.col("entity_id").alias(column)).agg(
+                F.min(F.lower("value")).alias(name)
+            )
             events = events.join(known, [column], how="left")
         if found:
             events = events.withColumn(target, F.coalesce(target, *found)).drop(*found)

@@ -134,8 +134,7 @@ def _of_kinds() -> dict[str, Column]:
         features[f"{kind.name}_share"] = _share(count, F.col("total.event_count"))
         if kind.has_failures:
             failed = _part("kinds", kind.name, "failed_count")
-            name = "logon" if kind.name == "auth" else kind.name
-            features[f"{name}_failed_share"] = _share(failed, count)
+            features[kind.failed_share] = _share(failed, count)
         if kind.text:
             texts = _part("kinds", kind.name, "text_count")
             length = _share(_part("kinds", kind.name, "text_length"), texts)

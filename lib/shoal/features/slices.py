@@ -33,8 +33,8 @@ def add_slice(
         of names, and of several that fit the longest holds
     """
     own = labels.where(F.col("label") == F.lit(label or ""))
-    named = entities.transform(_add_label, own, F.col("entity_type"), F.col("entity_id"), "own")
-    named = named.transform(_add_label, own, F.lit("image"), F.col("image"), "of_image")
+    named = entities.transform(add_label, own, F.col("entity_type"), F.col("entity_id"), "own")
+    named = named.transform(add_label, own, F.lit("image"), F.col("image"), "of_image")
     value = F.coalesce("own", "of_image")
     role_part = F.when(value.isNotNull(), F.concat(F.lit(f"{label}="), value)).when(
         F.col("image").isNotNull(), F.concat(F.lit("image="), "image")
@@ -49,7 +49,7 @@ def add_slice(
     ).select("entity_type", "entity_id", "slice")
 
 
-def _add_label(
+def add_label(
     entities: DataFrame, labels: DataFrame, entity_type: Column, entity_id: Column, name: str
 ) -> DataFrame:
     """Add the value that a label has for a type and id, as column ``name``; entity in and out."""

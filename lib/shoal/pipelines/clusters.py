@@ -5,10 +5,12 @@ from datetime import date
 import pandas as pd
 from pyspark.sql import functions as F
 
-from shoal.contracts import ENTITY_LABELS, ENTITY_SCORES
+from shoal.contracts import ENTITY_SCORES
 from shoal.errors import DataError, did_you_mean
+from shoal.features.slices import add_label
 from shoal.kernels.labels import LabelAgreement, compare_with_labels
 from shoal.pipelines.context import Context
+from shoal.pipelines.labels import labels_in_force
 from shoal.pipelines.people import find_night
 from shoal.spark.nights import read_published, require_published
 
@@ -41,17 +43,17 @@ def compare_clusters(
         .groupBy("entity_id")
         .agg(F.max_by("cluster_id", F.struct("count", -F.col("cluster_id"))).alias("cluster_id"))
     )
-    effective = F.col("effective_date")
-    labels = context.warehouse.read(ENTITY_LABELS).where(
-        (F.col("entity_type") == F.lit(entity_type))
-        & (effective.isNull() | (effective <= F.lit(night.event_date)))
+    labels = labels_in_force(context.warehouse, night.event_date).where(
+        F.col("entity_type") == F.lit(entity_type)
     )
-    named = labels.where(F.col("label") == F.lit(label)).groupBy("entity_id")
-    rows = (
-        commonest.join(named.agg(F.min("value").alias("value")), ["entity_id"], how="inner")
-        .orderBy("entity_id")
-        .collect()
+    named = commonest.withColumn("entity_type", F.lit(entity_type)).transform(
+        add_label,
+        labels.where(F.col("label") == F.lit(label)),
+        F.col("entity_type"),
+        F.col("entity_id"),
+        "value",
     )
+    rows = named.where(F.col("value").isNotNull()).orderBy("entity_id").collect()
     if not rows:
         known = sorted(row[0] for row in labels.select("label").distinct().collect())
         raise DataError(

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.config import Settings
-from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_LABELS
+from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES
 from shoal.contracts.events import COMMON, EVENT_TABLES
 from shoal.contracts.table import STRING
 from shoal.errors import ConfigError, did_you_mean
@@ -20,6 +20,7 @@ from shoal.features.kinds import TABLE_KINDS
 from shoal.features.novelty import aggregate_novelty, compare_with_past, value_days
 from shoal.features.slices import add_slice
 from shoal.pipelines.context import Context
+from shoal.pipelines.labels import labels_in_force
 from shoal.pipelines.span import Span, begin_writing, count_entities
 from shoal.spark.days import Windows
 from shoal.spark.nights import read_published
@@ -44,7 +45,7 @@ def _write_activity(context: Context, span: Span) -> None:
     known = {kind for plan in span.plans for file in plan.files for kind in file.kinds}
     # What no file has events of need not be looked for; of nothing at all there is no activity.
     kinds = [kind for kind in TABLE_KINDS if kind in known]
-    aliases = aliases_of(_labels_in_force(context, span))
+    aliases = aliases_of(labels_in_force(context.warehouse, span.days[0]))
     if settings.event_entity_types and kinds:
         activity = aggregate_activity(
             {kind: _own_events(warehouse, kind, span) for kind in kinds},
@@ -116,18 +117,11 @@ def _with_slices(context: Context, activity: DataFrame, span: Span) -> DataFrame
     )
     return add_slice(
         entities,
-        _labels_in_force(context, span),
+        labels_in_force(context.warehouse, span.days[0]),
         label=settings.slices.label,
         by_side=settings.slices.by_side,
         home_networks=settings.home_networks,
     )
-
-
-def _labels_in_force(context: Context, span: Span) -> DataFrame:
-    """Labels that hold on the nights of a span, on all of which the same do."""
-    effective = F.col("effective_date")
-    labels = context.warehouse.read(ENTITY_LABELS)
-    return labels.where(effective.isNull() | (effective <= F.lit(span.days[0])))
 
 
 def _conformed(frame: DataFrame, span: Span) -> DataFrame:

@@ -6,8 +6,9 @@ from datetime import date
 
 from pyspark.sql import functions as F
 
-from shoal.contracts import ENTITY_LABELS, INGEST_FILES
+from shoal.contracts import INGEST_FILES
 from shoal.models.registry import StatusChange, read_changes
+from shoal.pipelines.labels import labels_in_force
 from shoal.spark.hashing import hash_sum
 from shoal.spark.nights import Night, read_nights
 from shoal.spark.tables import Warehouse
@@ -94,8 +95,7 @@ def _labels_by_start(warehouse: Warehouse, until: date) -> list[tuple[date | Non
     """Sum of hashes and number of the labels that hold from each night on, whatever their order."""
     start = F.col("effective_date")
     rows = (
-        warehouse.read(ENTITY_LABELS)
-        .where(start.isNull() | (start <= F.lit(until)))
+        labels_in_force(warehouse, until)
         .groupBy(start)
         .agg(hash_sum("entity_type", "entity_id", "label", "value"), F.count(F.lit(1)))
         .collect()

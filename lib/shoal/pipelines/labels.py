@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import date
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, Row
@@ -13,7 +14,7 @@ from shoal.errors import DataError
 from shoal.pipelines.context import Context
 from shoal.spark.hashing import hash_sum
 from shoal.spark.session import persisted
-from shoal.spark.tables import quote_identifier, quote_literal
+from shoal.spark.tables import Warehouse, quote_identifier, quote_literal
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,12 @@ def load_labels(context: Context) -> None:
             if _fingerprint(new) != _fingerprint(held):
                 context.warehouse.replace_where(new, ENTITY_LABELS, own)
                 log.info("labels of %s loaded", source)
+
+
+def labels_in_force(warehouse: Warehouse, day: date) -> DataFrame:
+    """Rows of ``entity_labels`` that hold on a night."""
+    start = F.col("effective_date")
+    return warehouse.read(ENTITY_LABELS).where(start.isNull() | (start <= F.lit(day)))
 
 
 def _read(context: Context, path: str) -> DataFrame:
