@@ -260,10 +260,11 @@ def test_peers_are_those_scored_tonight_in_the_slice(
         "event_date date, entity_type string, entity_id string, slice string, "
         f"features array<double>, {novelty}, profile array<struct<term:string,count:bigint>>"
     )
-    rows = [(NIGHT, *day[:4], day[4] and float(day[4]), *[None] * 6) for day in days]
+    unseen = [None] * (len(reasons.DIMENSION_NAMES) - 1)  # The first dimension's alone is known.
+    rows = [(NIGHT, *day[:4], day[4] and float(day[4]), *unseen, None) for day in days]
     # Another night that is listed at once: who is as high then is no peer of tonight.
     rows.append(
-        (NIGHT - timedelta(days=1), "host", "other-night", "x", [9.0, 1.0], 1.0, *[None] * 6)
+        (NIGHT - timedelta(days=1), "host", "other-night", "x", [9.0, 1.0], 1.0, *unseen, None)
     )
     entity_days = spark.createDataFrame(rows, schema).repartition(3)
     scores = entity_days.where("entity_id NOT IN ('unscored', 'nan')")
