@@ -48,7 +48,6 @@ log = logging.getLogger(__name__)
 
 _COUNTED = ("read_count", "event_count", "duplicate_count", "ignored_count", "quarantined_count")
 _BROADCAST_IDS = 1_000_000
-_ADMITTED = "file_id string, event_date date"
 
 
 def ingest(context: Context, window: DayWindow | None = None) -> int:
@@ -227,9 +226,7 @@ def _read_batch(
     warehouse, batch_id = context.warehouse, _batch_id(files)
     transaction = f"shoal-ingest-{batch_id}-{context.run_log.attempt_id}"
     listing = _announce(context, files, batch_id, transaction)
-    admitted = context.spark.createDataFrame(
-        [(f.file.file_id, day) for f in files for day in f.admitted], _ADMITTED
-    )
+    admitted = [(f.file.file_id, day) for f in files for day in f.admitted]
     parsed = parse_files(context.spark, files)
     with persisted(add_event_date(parsed, window=window, admitted=admitted)) as found:
         records = found.join(F.broadcast(listing.select("file_id")), ["file_id"], how="left_semi")

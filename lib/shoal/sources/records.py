@@ -58,29 +58,32 @@ def cut_records(spark: SparkSession, cuts: Sequence[tuple[str, RawFile, str]]) -
 
 
 def add_event_date(
-    records: DataFrame, *, window: DayWindow | None, admitted: DataFrame
+    records: DataFrame, *, window: DayWindow | None, admitted: Sequence[tuple[str, date]] = ()
 ) -> DataFrame:
     """Add ``event_date`` and ``is_outside``; events outside the window become quarantined.
 
-    Record → record. ``window`` ``None`` takes all days; ``admitted`` (file_id, event_date) names
-    days that a file was read for before, which stay taken.
+    Record → record. ``window`` ``None`` takes all days; ``admitted`` (file_id, day) names days
+    that a file was read for before, which stay taken.
     """
     dated = records.withColumn("event_date", F.to_date("event_ts"))
     if window is None:
         return dated.withColumn("is_outside", F.lit(False))
-    known = F.broadcast(admitted.distinct().withColumn("is_admitted", F.lit(True)))
     day = F.col("event_date")
-    is_inside = day.between(F.lit(window.start), F.lit(window.end)) | F.col("is_admitted")
+    is_inside = F.coalesce(day.between(F.lit(window.start), F.lit(window.end)), F.lit(False))
+    if admitted:
+        pairs = dated.sparkSession.createDataFrame(
+            sorted(set(admitted)), "file_id string, event_date date"
+        )
+        known = F.broadcast(pairs.withColumn("is_admitted", F.lit(True)))
+        dated = dated.join(known, ["file_id", "event_date"], how="left")
+        is_inside |= F.coalesce(F.col("is_admitted"), F.lit(False))
     reason = F.concat(
         F.lit("event day "),
         day.cast("string"),
         F.lit(f" is outside {window.start} to {window.end}; read when that day's night is run"),
     )
     return (
-        dated.join(known, ["file_id", "event_date"], how="left")
-        .withColumn(
-            "is_outside", (F.col("outcome") == "event") & ~F.coalesce(is_inside, F.lit(False))
-        )
+        dated.withColumn("is_outside", (F.col("outcome") == "event") & ~is_inside)
         .drop("is_admitted")
         .withColumn("reason", F.when(F.col("is_outside"), reason).otherwise(F.col("reason")))
         .withColumn(
