@@ -1,7 +1,7 @@
 """Events → activity → features, on made events."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -75,11 +75,25 @@ def features_of(
     """Features of some days that may look back on each other, or on ``past``."""
     # Activity is read from a table elsewhere; as a plan it would stand in each of a dozen branches.
     kept = activity.localCheckpoint()
-    entities = kept.select("entity_type", "entity_id").distinct()
+    peers = (
+        kept.select("entity_type", "entity_id")
+        .distinct()
+        .withColumns(
+            {
+                "slice": F.lit("all") if slices is None else slices,
+                # Of containers named after it: web-1 is of the image web.
+                "image": F.when(
+                    F.col("entity_type") == "container",
+                    F.split_part("entity_id", F.lit("-"), F.lit(1)),
+                ),
+            }
+        )
+    )
     with aggregated(
         kept,
-        entities.withColumn("slice", F.lit("all") if slices is None else slices),
-        Windows.of(days, days if past is None else past, novelty_days),
+        peers,
+        Windows.of(days, days if past is None else past, max(28, novelty_days)),
+        novelty_days=novelty_days,
         rare_share=0.1,
         profile_terms=5,
         home_networks=["10.0.0.0/8"],
@@ -161,12 +175,14 @@ PROGRAMS = {
 }
 
 
-def days_of_programs(spark: SparkSession) -> DataFrame:
+def days_of_programs(
+    spark: SparkSession, programs: Mapping[int, Mapping[str, str]] = PROGRAMS
+) -> DataFrame:
     rows = [
         {"event_date": DAY + timedelta(days=day - 1), "host_name": host, "process_name": program}
-        for day, hosts in PROGRAMS.items()
-        for host, programs in hosts.items()
-        for program in programs
+        for day, hosts in programs.items()
+        for host, own in hosts.items()
+        for program in own
     ]
     activity = activity_of(spark, "process", rows)
     return activity.where("entity_type = 'host'").persist()
@@ -210,6 +226,72 @@ def test_days_at_once_have_the_features_of_each_day_alone(
     ]  # fmt: skip
     assert len(at_once) == 9
     assert sorted(map(str, at_once)) == sorted(map(str, alone))
+
+
+# A month of two slices of three hosts; d comes on the last day.
+HISTORY_DAY = 29
+HISTORY = {
+    1: {"a": "p", "b": "p", "c": "p"},
+    10: {"a": "q", "c": "r"},
+    15: {"a": "ps", "b": "ps", "c": "p"},
+    22: {"a": "pst", "b": "ps", "c": "p"},
+    27: {"a": "p", "b": "p"},
+    29: {"a": "pqruv", "b": "p", "c": "ps", "d": "pv"},
+}
+
+
+def test_windows_of_weeks(spark: SparkSession) -> None:
+    days = [DAY + timedelta(days=day - 1) for day in HISTORY]
+    slices = F.when(F.col("entity_id").isin("a", "b"), F.lit("ab")).otherwise(F.lit("cd"))
+    activity = days_of_programs(spark, HISTORY)
+    rows = features_of(activity, days[-1:], past=days, slices=slices).collect()
+    a, b, c, d = sorted(rows, key=lambda row: row["entity_id"])
+    weeks = (7, 14, 28)
+    # Of a the values of all dimensions but user, which it had: programs. q is 19 days old, r new.
+    assert [a[f"new_value_count_{n}d"] for n in weeks] == [4, 4, 3]
+    assert [a[f"peer_new_value_count_{n}d"] for n in weeks] == [4, 4, 3]
+    # c had r on day 10, none of its type u and v.
+    assert [a[f"fleet_new_value_count_{n}d"] for n in weeks] == [4, 4, 2]
+    assert [c[f"new_value_count_{n}d"] for n in weeks] == [1, 1, 1]
+    assert [c[f"fleet_new_value_count_{n}d"] for n in weeks] == [0, 0, 0]
+    # d has no past, its peers have: what is new for them is so for 28 days, too.
+    assert [d[f"new_value_count_{n}d"] for n in weeks] == [None] * 3
+    assert [d[f"peer_new_value_count_{n}d"] for n in weeks] == [1, 1, 1]
+    # On one day of six at most: 28 days back and a share of 0.1 of them.
+    assert (a["rare_day_value_count"], b["rare_day_value_count"]) == (2, 0)
+    assert [a[f"program_distinct_{n}d"] for n in weeks] == [5, 7, 7]
+    assert [b[f"program_distinct_{n}d"] for n in weeks] == [1, 2, 2]
+    # s was there on this weekday in both weeks before.
+    assert (a["lost_program_count"], b["lost_program_count"], c["lost_program_count"]) == (1, 1, 0)
+    assert [a[f"active_days_{n}d"] for n in weeks] == [2, 3, 5]
+    assert [a[f"event_count_mean_{n}d"] for n in weeks] == [3.0, 3.0, 2.4]
+    # Over days 1, 10, 15, 22 and 27: 8 programs; over the same weekday days 1, 15 and 22: 6.
+    assert a["event_count_change_28d"] == pytest.approx(math.log2(6 / (8 / 5 + 1)))
+    assert a["event_count_change_weekday"] == pytest.approx(math.log2(6 / (6 / 3 + 1)))
+    assert (d["event_count_change_28d"], d["bytes_out_change_weekday"]) == (None, None)
+    assert (a["bytes_out_mean_28d"], a["bytes_out_change_28d"]) == (0, 0)
+
+
+def test_what_nearly_all_peers_have_is_missed(spark: SparkSession) -> None:
+    hosts = [f"h{n:02}" for n in range(20)]
+    # The agent runs everywhere but on h00, who lost it, and a tool on 18 of 21.
+    last = {h: ("x" if h == "h00" else "xa") + ("t" if h < "h18" else "") for h in hosts}
+    programs = {1: dict.fromkeys(hosts, "xa"), 15: {**last, "new": "x"}}
+    days = [DAY + timedelta(days=day - 1) for day in programs]
+    rows = features_of(days_of_programs(spark, programs), days[-1:], past=days).collect()
+    found = {row["entity_id"]: row["missing_program_count"] for row in rows}
+    assert found == {**dict.fromkeys(hosts, 0), "h00": 1, "new": None}
+
+
+def test_a_container_is_held_against_the_past_of_its_image(spark: SparkSession) -> None:
+    programs = {1: {"web-1": "x"}, 2: {"web-2": "xy", "db-1": "x"}}
+    days = [DAY + timedelta(days=day - 1) for day in programs]
+    activity = days_of_programs(spark, programs).withColumn("entity_type", F.lit("container"))
+    rows = features_of(activity, days[-1:], past=days).collect()
+    found = {
+        row["entity_id"]: (row["new_program_count"], row["new_value_count_28d"]) for row in rows
+    }
+    assert found == {"web-2": (1, 1), "db-1": (None, None)}
 
 
 def test_events_alike_are_counted_as_one_by_one(spark: SparkSession) -> None:

@@ -7,6 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 from tests.spark.test_features_step import DAY, columns_of, events_of, features_of
 
+from shoal.contracts.activity import HORIZONS, WINDOWED_DIMENSIONS
 from shoal.contracts.features import FEATURE_NAMES
 from shoal.features.activity import aggregate_activity
 from shoal.features.text import text_entropy_bits
@@ -134,6 +135,11 @@ FEATURES: dict[str, float] = {
     "link_path_length_mean": 5, "link_path_entropy_mean": ENTROPY_OF_PATH,
     "external_peer_share": 1 / 2, "program_top_share": 4 / 6, "peer_address_top_share": 1 / 2,
     "port_top_share": 1 / 2, "domain_top_share": 2 / 3, "syscall_top_share": 1,
+    # Of all weeks there is this day alone.
+    **{f"active_days_{n}d": 1 for n in HORIZONS},
+    **{f"event_count_mean_{n}d": 28 for n in HORIZONS},
+    **{f"bytes_out_mean_{n}d": 300 for n in HORIZONS},
+    **{f"{name}_distinct_{n}d": DISTINCT[name] for name in WINDOWED_DIMENSIONS for n in HORIZONS},
 }  # fmt: skip
 
 
@@ -143,7 +149,13 @@ def test_every_feature_of_a_small_day(spark: SparkSession) -> None:
     [row] = features_of(activity, [DAY]).collect()
     found = {name: row[name] for name in FEATURE_NAMES}
     # Without a past nothing can be new: not known, which is another thing than none.
-    of_past = {name for name in FEATURE_NAMES if name.startswith("new_")}
+    of_past = {
+        name
+        for name in FEATURE_NAMES
+        if name.startswith(("new_", "peer_new_", "fleet_new_", "missing_"))
+        or name == "rare_day_value_count"
+        or "_change_" in name
+    }
     assert {name for name, value in found.items() if value is None} == of_past
     # Entropies are summed in thousandths of a bit.
     assert {n: v for n, v in found.items() if v} == pytest.approx(FEATURES, abs=5e-4)

@@ -202,6 +202,15 @@ OTHER_DIMENSIONS = {
 PROFILE_DIMENSIONS = ("program", "port", "domain", "user_agent", "package", "syscall")
 """Dimensions of the sparse profile."""
 
+HORIZONS = (7, 14, 28)
+"""Days that windows of an entity's history reach back."""
+
+WINDOWED_DIMENSIONS = ("program", "user", "target_host", "peer_address", "port", "domain")
+"""Dimensions whose distinct values are counted over weeks: what is done low and slow."""
+
+LASTING_DIMENSIONS = ("program", "listening_port", "package")
+"""Dimensions of what stays on a machine, so that its absence is told, too."""
+
 PROGRAM_PAIRS = ("parent_child", "program_port", "program_network")
 """Dimensions of pairs with a program: the child of a parent, the one that talks."""
 

@@ -7,7 +7,16 @@ reasons all derive from this list. It is only ever added to.
 import math
 from dataclasses import dataclass
 
-from shoal.contracts.activity import DIMENSIONS, FLAGS, KINDS, PROGRAM_PAIRS, Knowledge
+from shoal.contracts.activity import (
+    DIMENSIONS,
+    FLAGS,
+    HORIZONS,
+    KINDS,
+    LASTING_DIMENSIONS,
+    PROGRAM_PAIRS,
+    WINDOWED_DIMENSIONS,
+    Knowledge,
+)
 
 _BOUNDS = {
     "share": (0.0, 1.0),
@@ -16,6 +25,7 @@ _BOUNDS = {
     "hours": (0.0, 24.0),
     # Of a byte: 256 equally frequent values at most.
     "bits": (0.0, 8.0),
+    "doublings": (-math.inf, math.inf),
 }
 _COUNT_BOUNDS = (0.0, math.inf)
 NOTHING = Knowledge("volume")
@@ -241,9 +251,89 @@ _RARE_PEERS = (
     ),
 )  # fmt: skip
 
+_CHANGE = Knowledge("history", "changing one's ways", "costly", "T1020")
+_SLOW = Knowledge("history", "spreading over weeks what would stand out in a day", "costly")
+_ABSENCE = Knowledge("history", "stopping or removing programs and agents", "hard", "T1562.001")
+_WHOSE = {
+    "new": "the entity has not shown before; null without a past",
+    "peer_new": "none of its slice has shown before; null if there was none",
+    "fleet_new": "none of its type has shown before; null if there was none",
+}
+_LONGEST = HORIZONS[-1]
+
+_WINDOWS = (
+    *(
+        Feature(
+            f"{whose}_value_count_{days}d", "values",
+            f"values of all dimensions that within {days} days {doc}", known=_CHANGE,
+        )
+        for whose, doc in _WHOSE.items()
+        for days in HORIZONS
+    ),
+    Feature(
+        "rare_day_value_count", "values",
+        "values of all dimensions that any of its type showed on few of the days looked back on, "
+        "or on this day alone", known=_CHANGE,
+    ),
+    *(
+        Feature(
+            f"{dimension.name}_distinct_{days}d", dimension.plural,
+            f"distinct {dimension.plural} within {days} days, the day included", known=_SLOW,
+        )
+        for dimension in DIMENSIONS
+        if dimension.name in WINDOWED_DIMENSIONS
+        for days in HORIZONS
+    ),
+    *(
+        Feature(
+            f"lost_{dimension.name}_count", dimension.plural,
+            f"{dimension.plural} seen on the same weekday of both weeks before, and not on the day",
+            known=_ABSENCE,
+        )
+        for dimension in DIMENSIONS
+        if dimension.name in LASTING_DIMENSIONS
+    ),
+    *(
+        Feature(
+            f"missing_{dimension.name}_count", dimension.plural,
+            f"{dimension.plural} that nine in ten of its slice showed within 7 days and it did "
+            "not; null for who was not there a week ago, or has fewer than nine peers",
+            known=_ABSENCE,
+        )
+        for dimension in DIMENSIONS
+        if dimension.name in LASTING_DIMENSIONS
+    ),
+    *(
+        feature
+        for days in HORIZONS
+        for feature in (
+            Feature(f"active_days_{days}d", "days",
+                f"days with activity among {days}, the day included", False, _RHYTHM),
+            Feature(f"event_count_mean_{days}d", "events",
+                f"mean events of the days with activity among {days}, the day included",
+                known=_SLOW),
+            Feature(f"bytes_out_mean_{days}d", "bytes",
+                f"mean bytes out of the days with activity among {days}, the day included",
+                known=_SLOW),
+        )
+    ),
+    *(
+        feature
+        for name, of in (("event_count", "events"), ("bytes_out", "bytes out"))
+        for feature in (
+            Feature(f"{name}_change_{_LONGEST}d", "doublings",
+                f"log2 of the day's {of} over the mean of the days with activity in the "
+                f"{_LONGEST} days before; null without one", False, _CHANGE),
+            Feature(f"{name}_change_weekday", "doublings",
+                f"log2 of the day's {of} over the mean of the same weekday in the {_LONGEST} days "
+                "before; null without one", False, _CHANGE),
+        )
+    ),
+)  # fmt: skip
+
 FEATURES: tuple[Feature, ...] = (
     *_TOTALS, *_TEXTS, *_FLAGS, *_DISTINCT, *_CONCENTRATION, *_NOVEL, *_RARE, *_SURPRISES,
-    *_EXCESSES, *_RARE_PEERS,
+    *_EXCESSES, *_RARE_PEERS, *_WINDOWS,
 )  # fmt: skip
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 FEATURE_BY_NAME: dict[str, Feature] = {feature.name: feature for feature in FEATURES}

@@ -48,6 +48,16 @@ SCORE_COLUMNS = (
         "that over the 95th percentile of the cluster's reference: above 1 is outside",
     ),
     Column("p_value", DOUBLE, "share of peer nights at least as strange"),
+    Column(
+        "p_value_low", DOUBLE, "least that p_value may be: 90 % interval by the entities behind it"
+    ),
+    Column("p_value_high", DOUBLE, "most that p_value may be"),
+    Column(
+        "is_undecided",
+        BOOLEAN,
+        "whether that interval holds outliers.max_p_value: too few entities stand behind the score "
+        "to say on which side it lies",
+    ),
     Column("anomaly_score", DOUBLE, "−log10 of p_value: higher is stranger, 3 is 1 in 1,000"),
     Column("self_p_value", DOUBLE, "share of its own past nights as strange; null without one"),
     Column("severity", STRING, "critical, high, medium or low: fixed steps of anomaly_score"),
@@ -66,6 +76,8 @@ SCORE_COLUMNS = (
     Column("golden_version", STRING, "the frozen model"),
     Column("reference_entities", LONG, "peers behind p_value"),
     Column("reference_days", LONG, "days behind p_value"),
+    Column("history_days", LONG, "of the 28 days before, those with features of the entity"),
+    Column("peers", LONG, "others of its slice with a score of the day"),
     Column("calibration", STRING, "own, parent (small slice) or extrapolated (beyond 1/n)"),
     Column("model_version", STRING, "model that spoke"),
 )
@@ -77,7 +89,7 @@ ENTITY_SCORES = Table(
     key=ENTITY_KEY,
     columns=(EVENT_DATE, *ENTITY, *SCORE_COLUMNS, RUN_ID),
     partition=("event_date",),
-    version=2,
+    version=3,
     is_night=True,
     tolerance=MODEL_TOLERANCE,
 )
@@ -149,7 +161,7 @@ OUTLIERS = Table(
                 "self_p_value",
                 "severity",
             }
-            | {"calibration", "model_version"}
+            | {"calibration", "model_version", "is_undecided", "history_days", "peers"}
         ),
         Column("reasons", REASONS, "features that carry the score, strongest first"),
         Column("evidence", EVIDENCE, "activity rows behind it, rarest first"),
@@ -178,21 +190,26 @@ OUTLIERS = Table(
         RUN_ID,
     ),
     partition=("event_date",),
-    version=4,
+    version=5,
     is_night=True,
     tolerance=MODEL_TOLERANCE,
 )
 
 UNSCORED = Table(
     name="unscored",
-    doc="Entities with activity that got no score, and why: nothing is dropped without a row.",
+    doc="Entities that got no score, and why: nothing is dropped without a row.",
     grain="entity × day not scored",
     key=ENTITY_KEY,
     columns=(
         EVENT_DATE,
         *ENTITY,
         Column("slice", STRING, "group of peers"),
-        Column("reason", STRING, "no_model, too_few_events, non_finite_feature, silent, …"),
+        Column(
+            "reason",
+            STRING,
+            "no_model, too_few_events, non_finite_feature, or silent: there on the weekday in both "
+            "weeks before and not on the day",
+        ),
         Column("detail", STRING, "the value that was wrong, or what is missing"),
         RUN_ID,
     ),

@@ -34,6 +34,7 @@ _PARTS = (
 def aggregate_features(
     activity: DataFrame,
     novelty: DataFrame,
+    history: DataFrame,
     peers: DataFrame,
     *,
     profile_terms: int,
@@ -45,6 +46,7 @@ def aggregate_features(
     ----------
     activity : the days, grain entity × day × dimension × value
     novelty : as `shoal.features.novelty.aggregate_novelty` yields for them
+    history : as `shoal.features.history.aggregate_history` yields for them
     peers : the ``slice`` of every entity
     profile_terms : most terms kept in ``profile``
     home_networks : addresses outside these are external
@@ -57,6 +59,7 @@ def aggregate_features(
         _aggregate_parts(activity, profile_terms)
         .join(_aggregate_values(activity, home_networks), KEY, how="left")
         .join(novelty, KEY, how="left")
+        .join(history, KEY, how="left")
         .join(peers, ENTITY, how="inner")
     )
     doubles = [F.col(name).cast("double").alias(name) for name in FEATURE_NAMES]

@@ -1,9 +1,12 @@
 """What is new for an entity, and how few of its peers show it, all from ``entity_activity``."""
 
+from collections.abc import Callable
+from datetime import date
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from shoal.contracts.activity import DIMENSION_NAMES, PROGRAM_PAIRS
+from shoal.contracts.activity import DIMENSION_NAMES, HORIZONS, PROGRAM_PAIRS
 from shoal.features.activity import bounded_sum
 from shoal.features.daily import ENTITY, KEY, beacon_regularity
 from shoal.features.values import escaped, program_of_pair
@@ -16,6 +19,9 @@ FEW_PEERS_MBIT = 3322
 """Surprise of a value that a tenth of the peers show; of more, few do."""
 _VALUE = ["entity_type", "dimension", "value"]
 _SHARED = ("entities_sharing", "population", "slice_sharing", "slice_population")
+_SHOWN = ("slice_within", "fleet_within", "is_rare_day")
+NOT_NEW = {"new": "own_within", "peer_new": "slice_within", "fleet_new": "fleet_within"}
+"""For whom a value is new, and the column that says within how many days it is not."""
 
 
 def aggregate_novelty(seen: DataFrame, own: DataFrame) -> DataFrame:
@@ -39,24 +45,28 @@ def aggregate_novelty(seen: DataFrame, own: DataFrame) -> DataFrame:
         .agg(
             F.max("has_past").alias("has_past"),
             *(measure.alias(name) for name, measure in _measures().items()),
+            *(measure.alias(name) for name, measure in _shown_before().items()),
+            *(F.max(column).alias(column) for column in NOT_NEW.values()),
         )
     )
     # By dimension first, then side by side: two hundred sums under conditions are too long a
     # function for the JVM to compile.
     entry = F.struct("dimension", F.struct(*_measures()))
+    is_total = F.col("dimension") == "total"
     grouped = by_dimension.groupBy(*KEY).agg(
         F.max("has_past").alias("has_past"),
         F.map_from_entries(F.collect_list(entry)).alias("measures"),
+        *(F.sum(F.when(~is_total, F.col(name))).alias(name) for name in _shown_before()),
+        # Of the total, which every day has: whether there was a day before that anybody was there.
+        *(F.max(F.when(is_total, F.col(c))).isNotNull().alias(c) for c in NOT_NEW.values()),
     )
     features = {**_of_dimensions(), **_of_pairs(), **_of_rare_peers()}
-    need_past = F.col("has_past")
-    return grouped.select(
-        *KEY,
-        *(
-            (F.when(need_past, column) if name.startswith("new_") else column).alias(name)
-            for name, column in features.items()
-        ),
-    )
+    need_past = {
+        name: F.when(F.col("has_past"), column) if name.startswith("new_") else column
+        for name, column in features.items()
+    }
+    of_days = {**need_past, **_of_windows()}
+    return grouped.select(*KEY, *(column.alias(name) for name, column in of_days.items()))
 
 
 def _measures() -> dict[str, Column]:
@@ -76,6 +86,29 @@ def _measures() -> dict[str, Column]:
         "rare_bytes_out": bounded_sum(sent),
         "rare_regularity": F.max(F.when(is_rare, F.col("regularity"))),
     }
+
+
+def _shown_before() -> dict[str, Column]:
+    """Aggregates of the values of one dimension, by how long ago they were shown before."""
+    counts = {
+        f"{whose}_value_count_{days}d": F.count_if(F.col(within).isNull() | (F.col(within) > days))
+        for whose, within in NOT_NEW.items()
+        for days in HORIZONS
+    }
+    return {**counts, "rare_day_value_count": F.count_if("is_rare_day")}
+
+
+def _of_windows() -> dict[str, Column]:
+    """Counts of values of any dimension; not known without a past of who they are held against."""
+    features = {
+        f"{whose}_value_count_{days}d": F.when(
+            F.col(within), F.coalesce(F.col(f"{whose}_value_count_{days}d"), F.lit(0))
+        )
+        for whose, within in NOT_NEW.items()
+        for days in HORIZONS
+    }
+    rare_days = F.coalesce(F.col("rare_day_value_count"), F.lit(0))
+    return {**features, "rare_day_value_count": F.when(F.col("fleet_within"), rare_days)}
 
 
 def _measure(dimension: str, name: str) -> Column:
@@ -134,17 +167,32 @@ def value_days(activity: DataFrame, peers: DataFrame, windows: Windows) -> DataF
     Parameters
     ----------
     activity : the days and those they look back on, grain entity × day × dimension × value
-    peers : the ``slice`` of every entity of ``activity``
+    peers : the ``slice`` of every entity of ``activity``, and its ``image`` if it has one
+
+    Returns
+    -------
+    with ``slice``, and the days as `Windows.seen` has them: of the entity itself, and
+    of those whose past stands for its own (``kin``): of a container all of its image.
     """
-    return (
+    own = (
         activity.where(F.col("dimension").isin(*DIMENSION_NAMES, "total"))
         .groupBy(*PAIR)
         .agg(*windows.seen())
         .join(peers, ENTITY, how="inner")
     )
+    of_image = ["entity_type", "image", "dimension", "value"]
+    kin = own.where(F.col("image").isNotNull()).groupBy(*of_image)
+    pairs = zip(windows.words("kin"), windows.words(), strict=True)
+    return (
+        own.join(kin.agg(*windows.seen_by_any("kin")), of_image, how="left")
+        .withColumns({name: F.coalesce(name, word) for name, word in pairs})
+        .drop("image")
+    )
 
 
-def compare_with_past(values: DataFrame, windows: Windows, *, rare_share: float) -> DataFrame:
+def compare_with_past(
+    values: DataFrame, windows: Windows, *, novelty_days: int, rare_share: float
+) -> DataFrame:
     """Hold each day's values against the window before it.
 
     All days are compared in one pass: a value is grouped once with the days it was seen on, and
@@ -153,6 +201,7 @@ def compare_with_past(values: DataFrame, windows: Windows, *, rare_share: float)
     Parameters
     ----------
     values : as :func:`value_days` yields; read more than once, so better kept
+    novelty_days : what is new or rare for a day is so in this many days before it
     rare_share : a value is rare if at most this share of entities, or one, shows it
 
     Returns
@@ -160,23 +209,29 @@ def compare_with_past(values: DataFrame, windows: Windows, *, rare_share: float)
     entity × day × dimension × value (of the dimensions compared, and ``total``) with
     ``entities_sharing`` (of the type, in the window or the day), ``population``, ``has_past``,
     ``is_new`` (false without a past), ``is_rare`` and ``surprise_mbit``: −log2, in thousandths of
-    a bit, of the share of its slice that shows the value, smoothed by the share of all entities.
+    a bit, of the share of its slice that shows the value, smoothed by the share of all entities;
+    ``own_within``, ``slice_within``, ``fleet_within``: the shortest of ``HORIZONS`` in which the
+    entity, its slice or any of its type showed it before, null if none; ``is_rare_day``: any of its
+    type showed it on at most ``rare_share`` of the days looked back on, or one.
     """
+    novel = windows.narrowed(novelty_days)
     totals = values.where(F.col("dimension") == "total")
     had_past = totals.select(
-        *ENTITY, F.array(*(windows.in_past(day) for day, _ in windows.days)).alias("past_by_day")
+        *ENTITY,
+        _by_day(windows, lambda day: novel.in_past(day, "kin")).alias("past_by_day"),
     )
     place = F.col("seen.place")
     return (
-        values.select(*PAIR, "slice", F.explode(_days_seen(windows)).alias("seen"))
-        .join(_sharing(values, windows), [*_VALUE, "slice"], how="inner")
-        .join(F.broadcast(_population(totals, windows)), ["entity_type", "slice"], how="inner")
+        values.select(*PAIR, "slice", F.explode(_days_seen(windows, novel)).alias("seen"))
+        .join(_sharing(values, windows, novel, rare_share), [*_VALUE, "slice"], how="inner")
+        .join(F.broadcast(_population(totals, novel)), ["entity_type", "slice"], how="inner")
         .join(had_past, ENTITY, how="inner")
         .select(
             F.col("seen.event_date").alias("event_date"),
             *PAIR,
             F.col("seen.in_past").alias("in_past"),
-            *(F.get(f"{name}_by_day", place).alias(name) for name in (*_SHARED, "past")),
+            F.col("seen.own_within").alias("own_within"),
+            *(F.get(f"{name}_by_day", place).alias(name) for name in (*_SHARED, *_SHOWN, "past")),
         )
         .withColumnRenamed("past", "has_past")
         .withColumn("is_new", F.col("has_past") & ~F.col("in_past"))
@@ -186,12 +241,33 @@ def compare_with_past(values: DataFrame, windows: Windows, *, rare_share: float)
     )
 
 
-def _sharing(values: DataFrame, windows: Windows) -> DataFrame:
-    """Entities that show a value in a day's window or on the day: of each slice, and of all."""
+def _sharing(values: DataFrame, windows: Windows, novel: Windows, rare_share: float) -> DataFrame:
+    """Who shows a value, of each slice and of all.
+
+    How many in a day's window or on the day, and when it was shown before.
+    """
     in_slice = values.groupBy(*_VALUE, "slice").agg(
-        _entities_by_day(windows).alias("slice_sharing_by_day")
+        _entities_by_day(novel).alias("slice_sharing_by_day"), *windows.seen_by_any()
     )
-    return _with_whole(in_slice, windows, _VALUE, "slice_sharing_by_day", "entities_sharing_by_day")
+    in_all = in_slice.groupBy(*_VALUE).agg(
+        _sum_by_day("slice_sharing_by_day", windows).alias("entities_sharing_by_day"),
+        *windows.seen_by_any(),
+    )
+    shown = in_all.select(
+        *_VALUE,
+        "entities_sharing_by_day",
+        _by_day(windows, lambda day: _within(windows, day)).alias("fleet_within_by_day"),
+        _by_day(windows, lambda day: _is_rare_day(windows, day, rare_share)).alias(
+            "is_rare_day_by_day"
+        ),
+    )
+    return (
+        in_slice.withColumn(
+            "slice_within_by_day", _by_day(windows, lambda day: _within(windows, day))
+        )
+        .drop(*windows.words())
+        .join(shown, _VALUE, how="inner")
+    )
 
 
 def _population(totals: DataFrame, windows: Windows) -> DataFrame:
@@ -199,26 +275,39 @@ def _population(totals: DataFrame, windows: Windows) -> DataFrame:
     in_slice = totals.groupBy("entity_type", "slice").agg(
         _entities_by_day(windows).alias("slice_population_by_day")
     )
-    return _with_whole(
-        in_slice, windows, ["entity_type"], "slice_population_by_day", "population_by_day"
+    in_all = in_slice.groupBy("entity_type").agg(
+        _sum_by_day("slice_population_by_day", windows).alias("population_by_day")
     )
+    return in_slice.join(in_all, ["entity_type"], how="inner")
+
+
+def _by_day(windows: Windows, column: Callable[[date], Column]) -> Column:
+    return F.array(*(column(day) for day, _ in windows.days))
 
 
 def _entities_by_day(windows: Windows) -> Column:
-    return F.array(
-        *(
-            F.count_if(windows.in_day(day) | windows.in_past(day)).cast("long")
-            for day, _ in windows.days
-        )
+    return _by_day(
+        windows,
+        lambda day: F.count_if(windows.in_day(day) | windows.in_past(day)).cast("long"),
     )
 
 
-def _with_whole(
-    in_slice: DataFrame, windows: Windows, keys: list[str], part: str, whole: str
-) -> DataFrame:
-    """Add the sum over all slices of a count by day."""
-    sums = F.array(*(F.sum(F.get(part, F.lit(n))) for n in range(len(windows.days))))
-    return in_slice.join(in_slice.groupBy(*keys).agg(sums.alias(whole)), keys, how="inner")
+def _sum_by_day(counts: str, windows: Windows) -> Column:
+    return F.array(*(F.sum(F.get(counts, F.lit(n))) for n in range(len(windows.days))))
+
+
+def _within(windows: Windows, day: date, of: str = "seen") -> Column:
+    """The shortest horizon in which a group was seen before a day; null if none."""
+    found = F.lit(None).cast("int")
+    for days in reversed(HORIZONS):
+        found = F.when(windows.narrowed(days).in_past(day, of), F.lit(days)).otherwise(found)
+    return found
+
+
+def _is_rare_day(windows: Windows, day: date, rare_share: float) -> Column:
+    """Whether the day is one of the few that a group was seen on."""
+    limit = max(1.0, rare_share * (len(dict(windows.days)[day]) + 1))
+    return windows.past_days_seen(day) + 1 <= F.lit(limit)
 
 
 def _is_few(rare_share: float) -> Column:
@@ -235,15 +324,16 @@ def _surprise_mbit() -> Column:
     return F.round(-1000 * F.log2(share)).cast("long")
 
 
-def _days_seen(windows: Windows) -> Column:
-    """The days that a value was seen on, each with its place in order and whether also before."""
+def _days_seen(windows: Windows, novel: Windows) -> Column:
+    """The days that a value was seen on, each with its place in order and when it was before."""
     days = [
         F.when(
             windows.in_day(day),
             F.struct(
                 F.lit(place).alias("place"),
                 F.lit(day).alias("event_date"),
-                windows.in_past(day).alias("in_past"),
+                novel.in_past(day, "kin").alias("in_past"),
+                _within(windows, day, "kin").alias("own_within"),
             ),
         )
         for place, (day, _) in enumerate(windows.days)

@@ -46,7 +46,7 @@ def add_slice(
     joined = F.concat_ws("|", *parts)
     return named.withColumn(
         "slice", F.when(joined == "", F.lit(UNGROUPED)).otherwise(joined)
-    ).select("entity_type", "entity_id", "slice")
+    ).select("entity_type", "entity_id", "slice", "image")
 
 
 def add_label(

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
+from scipy.stats import beta, rankdata
 
 from shoal.errors import ConfigError, DataError
 from shoal.kernels.arrays import Array, as_scores, require_at_least
@@ -120,6 +120,26 @@ def log_p_values(scores: ArrayLike, reference: TailReference) -> tuple[Array, ND
     at_largest = reference._log_survival(nodes[-1:])
     log_p[is_extrapolated] += reference._log_survival(values[is_extrapolated]) - at_largest
     return log_p, is_extrapolated
+
+
+def p_value_interval(
+    p_values: ArrayLike, n_entities: int, *, level: float = 0.9
+) -> tuple[Array, Array]:
+    """What a p-value may be, as few entities as stand behind it.
+
+    Jeffreys interval of a share of ``n_entities`` (Brown, Cai & DasGupta 2001, Statistical Science
+    16(2), section 4.3): days of one entity are alike, so entities are counted, not days. It holds
+    the p-value itself.
+
+    Returns
+    -------
+    lower and upper bounds, each ``(n,)``, within [0, 1]
+    """
+    p = as_scores(p_values, "p_values")
+    n_as_strange = p * n_entities
+    shapes = n_as_strange + 0.5, n_entities - n_as_strange + 0.5
+    lower, upper = (beta.ppf(q, *shapes) for q in ((1 - level) / 2, (1 + level) / 2))
+    return np.minimum(lower, p), np.maximum(upper, p)
 
 
 def combine(log_p_a: ArrayLike, log_p_b: ArrayLike) -> Array:

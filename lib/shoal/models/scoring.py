@@ -1,7 +1,7 @@
 """Scoring a night: every entity's day against the model of its peers, in log space."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from pyspark.sql.window import Window
 from shoal.contracts import ENTITY_SCORES, UNSCORED
 from shoal.contracts.scores import SEVERITIES
 from shoal.errors import DataError
+from shoal.kernels.calibration import p_value_interval
 from shoal.kernels.centroids import ClusterSpread
 from shoal.kernels.peer_model import Measures
 from shoal.models.peer_models import PeerModel, PeerModels
@@ -25,6 +26,12 @@ from shoal.models.weeks import is_weekend
 KEYS = ["event_date", "entity_type", "entity_id"]
 _PEERS = ["event_date", "entity_type", "slice"]
 _ENTITY = ["entity_type", "entity_id"]
+INTERVAL = ("p_value_low", "p_value_high")
+ABOUT_PAST = ("history_days", "peers", "is_undecided")
+HISTORY_DAYS = 28
+"""Days in which those of an entity are counted that it was there on."""
+SILENT_WITHIN = 14
+"""Days before the night in which an entity must have been there to be missed."""
 MOVED_WITHIN = 7
 """Nights among which those are counted on which an entity moved against the frozen model."""
 MOVED_SCORE, MOVED_P = 2.0, 0.01
@@ -42,7 +49,7 @@ _JUDGED = T.StructType(
             [
                 n
                 for n in ENTITY_SCORES.column_names
-                if n not in {"run_id", "self_p_value", "severity", "golden_shift"}
+                if n not in {"run_id", "self_p_value", "severity", "golden_shift", *ABOUT_PAST}
             ]
         ).fields,
         *UNSCORED.subset(["reason", "detail"]).fields,
@@ -140,6 +147,7 @@ def score_columns(
     measures, log_p, extrapolated = _measure(model, values, is_weekend)
     first, second = measures.top_two()
     rows = np.arange(len(values))
+    interval = p_value_interval(np.exp(log_p), model.reference_entities)
     return {
         "cluster_id": first,
         "second_cluster_id": [int(c) if c >= 0 else None for c in second],
@@ -151,6 +159,7 @@ def score_columns(
         "centroid_distance": measures.centroid_distance,
         **_by_own_spread(model.spread, measures),
         "p_value": np.exp(log_p),
+        **dict(zip(INTERVAL, interval, strict=True)),
         "anomaly_score": _anomaly_score(log_p),
         "reference_entities": model.reference_entities,
         "reference_days": model.reference_days,
@@ -287,6 +296,60 @@ def add_self_p_value(scores: DataFrame, *, min_nights: int) -> DataFrame:
     """
     share = (1 + F.col("as_strange_nights")) / (1 + F.col("past_nights"))
     return scores.withColumn("self_p_value", F.when(F.col("past_nights") >= min_nights, share))
+
+
+def add_standing(judged: DataFrame, presence: DataFrame, *, max_p_value: float) -> DataFrame:
+    """Add what a score stands on; grain entity × day in and out.
+
+    Parameters
+    ----------
+    presence : entity × day with features, of the days and the ``HISTORY_DAYS`` before them
+
+    Returns
+    -------
+    ``history_days``, days before on which the entity was there; ``peers``, others of its slice with
+    a score of the day; ``is_undecided``, whether those behind its p-value are too few to say on
+    which side of ``max_p_value`` it lies.
+    """
+    before = (
+        Window.partitionBy(*_ENTITY)
+        .orderBy(F.unix_date("event_date"))
+        .rangeBetween(-HISTORY_DAYS, -1)
+    )
+    known = presence.select(*KEYS, F.count("*").over(before).alias("history_days"))
+    low, high = INTERVAL
+    scored = F.count("p_value").over(Window.partitionBy(*_PEERS))
+    return (
+        judged.join(known, KEYS, how="left")
+        .withColumn("peers", scored - F.when(F.col("p_value").isNotNull(), 1).otherwise(0))
+        .withColumn("is_undecided", F.lit(max_p_value).between(F.col(low), F.col(high)))
+    )
+
+
+def silent_entities(presence: DataFrame, days: Sequence[date]) -> DataFrame:
+    """Entities that were there on a day's weekday in both weeks before it, and not on the day.
+
+    Parameters
+    ----------
+    presence : entity × day with features and ``slice``, of the days and the two weeks before them
+
+    Returns
+    -------
+    entity × day: the keys, ``slice`` of the week before, ``reason``, ``detail``
+    """
+    week_before, two_before = (
+        presence.withColumn("event_date", F.date_add("event_date", n)) for n in (7, 14)
+    )
+    detail = F.concat(
+        F.lit("there on "), F.date_sub("event_date", 14), F.lit(" and "),
+        F.date_sub("event_date", 7), F.lit(", without an event on the day"),
+    )  # fmt: skip
+    return (
+        week_before.where(F.col("event_date").isin(list(days)))
+        .join(two_before, KEYS, how="left_semi")
+        .join(presence, KEYS, how="left_anti")
+        .select(*KEYS, "slice", F.lit("silent").alias("reason"), detail.alias("detail"))
+    )
 
 
 def add_severity(scores: DataFrame) -> DataFrame:

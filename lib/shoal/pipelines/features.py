@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from shoal.config import Settings
 from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES
+from shoal.contracts.activity import HORIZONS
 from shoal.contracts.events import COMMON, EVENT_TABLES
 from shoal.contracts.table import STRING
 from shoal.errors import ConfigError, did_you_mean
@@ -16,6 +17,7 @@ from shoal.features.activity import SiteHours, aggregate_activity
 from shoal.features.aliases import aliases_of
 from shoal.features.daily import aggregate_features
 from shoal.features.entities import BUILTIN_COLUMNS
+from shoal.features.history import aggregate_history
 from shoal.features.kinds import TABLE_KINDS
 from shoal.features.novelty import aggregate_novelty, compare_with_past, value_days
 from shoal.features.slices import add_slice
@@ -60,12 +62,13 @@ def _write_activity(context: Context, span: Span) -> None:
 
 def _write_features(context: Context, span: Span) -> None:
     settings, warehouse = context.settings, context.warehouse
-    novelty_days = settings.features.novelty_days
-    activity = read_published(warehouse, ENTITY_ACTIVITY, span.looked_back_on(novelty_days))
+    days_back = max(settings.features.novelty_days, *HORIZONS)
+    activity = read_published(warehouse, ENTITY_ACTIVITY, span.looked_back_on(days_back))
     with aggregated(
         activity,
         _with_slices(context, activity, span),
-        span.windows(novelty_days),
+        span.windows(days_back),
+        novelty_days=settings.features.novelty_days,
         rare_share=settings.features.rare_share,
         profile_terms=settings.features.profile_terms,
         home_networks=settings.home_networks,
@@ -82,6 +85,7 @@ def aggregated(
     peers: DataFrame,
     windows: Windows,
     *,
+    novelty_days: int,
     rare_share: float,
     profile_terms: int,
     home_networks: Sequence[str],
@@ -91,21 +95,30 @@ def aggregated(
     Parameters
     ----------
     activity : the days and those they look back on, grain entity × day × dimension × value
-    peers : the ``slice`` of every entity of ``activity``
+    peers : the ``slice`` of every entity of ``activity``, and its ``image`` if it has one
     """
     own = activity.where(F.col("event_date").isin([day for day, _ in windows.days]))
     with (
         persisted(value_days(activity, peers, windows)) as values,
-        persisted(compare_with_past(values, windows, rare_share=rare_share)) as seen,
+        persisted(
+            compare_with_past(values, windows, novelty_days=novelty_days, rare_share=rare_share)
+        ) as seen,
     ):
-        novelty = aggregate_novelty(seen, own)
         yield aggregate_features(
-            own, novelty, peers, profile_terms=profile_terms, home_networks=home_networks
+            own,
+            aggregate_novelty(seen, own),
+            aggregate_history(values, activity, windows),
+            peers.select("entity_type", "entity_id", "slice"),
+            profile_terms=profile_terms,
+            home_networks=home_networks,
         )
 
 
 def _with_slices(context: Context, activity: DataFrame, span: Span) -> DataFrame:
-    """Every entity of the activity with its group of peers, which no night of a span changes."""
+    """Every entity of the activity with its group of peers, which no night of a span changes.
+
+    And its image, if it is a container.
+    """
     settings = context.settings
     image = F.when(
         (F.col("entity_type") == "container") & (F.col("dimension") == "image"), F.col("value")

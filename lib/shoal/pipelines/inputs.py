@@ -36,12 +36,14 @@ class Inputs:
     Attributes
     ----------
     labels : (first night, sum of hashes, number) of the labels by the night they hold from
+    source_days : days that each source has events of, by name
     """
 
     files: dict[date, list[DayFile]]
     nights: dict[date, Night]
     labels: list[tuple[date | None, int, int]]
     changes: list[StatusChange]
+    source_days: dict[str, set[date]]
 
 
 def days_with_data(warehouse: Warehouse, start: date, end: date) -> list[date]:
@@ -65,6 +67,7 @@ def read_inputs(warehouse: Warehouse, days: Sequence[date], *, since: date) -> I
         nights={night.event_date: night for night in read_nights(warehouse, since, last)},
         labels=_labels_by_start(warehouse, last),
         changes=read_changes(warehouse),
+        source_days=_days_by_source(warehouse, since, last),
     )
 
 
@@ -88,6 +91,22 @@ def _files_by_day(warehouse: Warehouse, days: Sequence[date]) -> dict[date, list
             row["content_hash"], row["file_id"], row["quarantined_count"], tuple(row["kinds"])
         )
         found.setdefault(row["day"], []).append(file)
+    return found
+
+
+def _days_by_source(warehouse: Warehouse, start: date, end: date) -> dict[str, set[date]]:
+    """Days from ``start`` to ``end`` that each source has events of."""
+    day = F.explode("event_days").alias("day")
+    rows = (
+        warehouse.read(INGEST_FILES)
+        .select("source_name", day)
+        .where(F.col("day").between(F.lit(start), F.lit(end)))
+        .distinct()
+        .collect()
+    )
+    found: dict[str, set[date]] = {}
+    for name, at in rows:
+        found.setdefault(name, set()).add(at)
     return found
 
 

@@ -7,11 +7,12 @@ the nights of a range can be planned before the first of them has run.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from shoal.config import Settings, config_hash
+from shoal.contracts.activity import HORIZONS
 from shoal.errors import DataError
 from shoal.models.registry import (
     NightModels,
@@ -24,7 +25,7 @@ from shoal.models.registry import (
     next_sequence,
     serving_models,
 )
-from shoal.models.scoring import MOVED_WITHIN
+from shoal.models.scoring import HISTORY_DAYS, MOVED_WITHIN
 from shoal.pipelines.context import Context
 from shoal.pipelines.inputs import DayFile, Inputs, labels_hash, read_inputs
 from shoal.spark.nights import Night
@@ -40,6 +41,7 @@ class NightPlan:
     earlier : published nights that any step of this night may look back on, by date
     past_counts : of this night and the earlier ones, the published nights in the novelty window
     labels : hash of the labels in force
+    stopped : sources that had events on the weekday in both weeks before, and none of the day
     hidden : nights among those looked back on that are not published
     in_force : entity type → model in force before any fit of this night
     golden : entity type → frozen model that scores are held against besides
@@ -55,6 +57,7 @@ class NightPlan:
     labels: str
     earlier: tuple[Night, ...]
     past_counts: dict[date, int]
+    stopped: tuple[str, ...]
     hidden: tuple[date, ...]
     in_force: dict[str, ServingModel]
     golden: dict[str, ServingModel]
@@ -176,12 +179,28 @@ def _plan_one(settings: Settings, meaning: str, day: date, inputs: Inputs) -> Ni
         labels=labels,
         earlier=tuple(earlier),
         past_counts=_past_counts(settings, [*(n.event_date for n in earlier), day], inputs),
+        stopped=tuple(_stopped_sources(settings, day, inputs.source_days)),
         hidden=tuple(night.event_date for night in before if night.state != "published"),
         in_force=in_force,
         golden=golden,
         due=due_versions,
         expected=expected,
         stored=inputs.nights.get(day),
+    )
+
+
+def _stopped_sources(
+    settings: Settings, day: date, source_days: Mapping[str, set[date]]
+) -> list[str]:
+    """Configured sources without an event of a day that is one of theirs.
+
+    Their day it is if they had events on its weekday in both weeks before: as with entities.
+    """
+    weeks = {day - timedelta(days=n) for n in (7, 14)}
+    return sorted(
+        source.name
+        for source in settings.sources
+        if weeks <= (known := source_days.get(source.name, set())) and day not in known
     )
 
 
@@ -199,6 +218,11 @@ def faults_of_inputs(plan: NightPlan) -> list[str]:
         faults.append(
             f"{plan.event_date}: {sum(counts):,} records of its {len(counts)} files in quarantine"
         )
+    if plan.stopped:
+        faults.append(
+            f"{plan.event_date}: no event of sources that had some on its weekday in both weeks "
+            f"before: {', '.join(plan.stopped)}"
+        )
     if plan.hidden:
         named = ", ".join(str(day) for day in plan.hidden)
         faults.append(f"{plan.event_date}: earlier nights without publication: {named}")
@@ -214,6 +238,8 @@ def _days_back(settings: Settings) -> int:
     """Days that any step looks back on."""
     return max(
         settings.features.novelty_days,
+        *HORIZONS,
+        HISTORY_DAYS,
         settings.fit.window_days,
         settings.score.self_days,
         MOVED_WITHIN,

@@ -13,12 +13,16 @@ from shoal.models.listing import EarlierLine, Entity, choose_lines, earlier_line
 from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.reasons import add_reasons
 from shoal.models.scoring import (
+    HISTORY_DAYS,
     MOVED_WITHIN,
+    SILENT_WITHIN,
     add_golden_shift,
     add_past,
     add_self_p_value,
     add_severity,
+    add_standing,
     judge_entities,
+    silent_entities,
 )
 from shoal.models.thresholds import ListPolicy
 from shoal.models.vectors import VectorRule, add_vector
@@ -80,6 +84,7 @@ def _judged(context: Context, span: Span, entity_days: DataFrame) -> DataFrame:
     judged = judge_entities(counted, span.models or {}, min_events=settings.score.min_events)
     days = max(settings.score.self_days, MOVED_WITHIN)
     past = read_published(context.warehouse, ENTITY_SCORES, span.past(days))
+    presence = read_published(context.warehouse, ENTITY_FEATURES, span.looked_back_on(HISTORY_DAYS))
     return (
         judged.transform(add_golden_shift)
         .transform(
@@ -90,6 +95,7 @@ def _judged(context: Context, span: Span, entity_days: DataFrame) -> DataFrame:
         )
         .transform(add_self_p_value, min_nights=settings.score.self_min_nights)
         .transform(add_severity)
+        .transform(add_standing, presence, max_p_value=settings.outliers.max_p_value)
         .withColumn("run_id", span.run_id_column())
     )
 
@@ -99,11 +105,21 @@ def _write_scores(context: Context, span: Span, judged: DataFrame, rows: NightCo
     is_scored = F.col("reason").isNull()
     scores = judged.where(is_scored).select(*ENTITY_SCORES.column_names)
     warehouse.replace_days(scores, ENTITY_SCORES, span.days)
+    presence = read_published(warehouse, ENTITY_FEATURES, span.looked_back_on(SILENT_WITHIN))
+    silent = silent_entities(presence, span.days).withColumn("run_id", span.run_id_column())
     unscored = judged.where(~is_scored).select(*UNSCORED.column_names)
-    warehouse.replace_days(unscored, UNSCORED, span.days)
-    counts = judged.groupBy("event_date").agg(F.count_if(is_scored), F.count_if(~is_scored))
-    for day, scored, left_out in counts.collect():
-        rows[day] |= {"scored": int(scored), "unscored": int(left_out)}
+    with persisted(unscored.unionByName(silent)) as left_out:
+        warehouse.replace_days(left_out, UNSCORED, span.days)
+        is_silent = F.col("reason") == "silent"
+        known = dict(_counts(left_out.where(~is_silent))), dict(_counts(left_out.where(is_silent)))
+    scored = dict(_counts(judged.where(is_scored)))
+    for day, counts in rows.items():
+        counts["scored"] = scored.get(day, 0)
+        counts["unscored"], counts["silent"] = (of_night.get(day, 0) for of_night in known)
+
+
+def _counts(entity_days: DataFrame) -> list[tuple[date, int]]:
+    return [(day, int(n)) for day, n in entity_days.groupBy("event_date").count().collect()]
 
 
 def _write_lists(

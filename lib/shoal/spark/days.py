@@ -1,8 +1,10 @@
 """On which days something was seen, and which of them a day looks back on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import reduce
+from operator import add, and_
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -42,6 +44,16 @@ class Windows:
             first,
         )
 
+    def narrowed(self, n_days: int) -> "Windows":
+        """The same days, looking back on no more than the ``n_days`` before them."""
+        return replace(
+            self,
+            days=tuple(
+                (day, frozenset(n for n in past if self.number(day) - n <= n_days))
+                for day, past in self.days
+            ),
+        )
+
     def number(self, day: date) -> int:
         """Number of a day."""
         return (day - self.first_date).days
@@ -49,24 +61,52 @@ class Windows:
     def seen(self) -> list[Column]:
         """Aggregates that collect the days of a group's rows."""
         number = F.datediff("event_date", F.lit(self.first_date))
-        last = max(self.number(day) for day, _ in self.days)
         return [
             F.bit_or(
                 F.when(
                     F.floor(number / _WORD_BITS) == word,
                     F.call_function("shiftleft", F.lit(1).cast("long"), number % _WORD_BITS),
                 ).otherwise(F.lit(0).cast("long"))
-            ).alias(f"seen_{word}")
-            for word in range(last // _WORD_BITS + 1)
+            ).alias(name)
+            for word, name in enumerate(self.words())
+        ]
+
+    def words(self, of: str = "seen") -> list[str]:
+        """Columns that hold the days."""
+        last = max(self.number(day) for day, _ in self.days)
+        return [f"{of}_{word}" for word in range(last // _WORD_BITS + 1)]
+
+    def seen_by_any(self, of: str = "seen") -> list[Column]:
+        """Aggregates that collect the days on which any of several groups was seen."""
+        return [
+            F.bit_or(word).alias(name)
+            for word, name in zip(self.words(), self.words(of), strict=True)
         ]
 
     def in_day(self, day: date) -> Column:
         """Whether a group was seen on a day."""
         return self._any(frozenset([self.number(day)]))
 
-    def in_past(self, day: date) -> Column:
+    def in_past(self, day: date, of: str = "seen") -> Column:
         """Whether a group was seen on a day that ``day`` looks back on."""
-        return self._any(dict(self.days)[day])
+        return self._any(dict(self.days)[day], of)
+
+    def days_ago(self, day: date, *ages: int) -> Column:
+        """Whether a group was seen on each of the days that lie so many days before one."""
+        past = dict(self.days)[day]
+        numbers = [self.number(day) - age for age in ages]
+        if not past.issuperset(numbers):
+            return F.lit(False)
+        return reduce(and_, (self._any(frozenset([number])) for number in numbers))
+
+    def past_days_seen(self, day: date) -> Column:
+        """How many of the days that ``day`` looks back on a group was seen on."""
+        masks = self._masks(dict(self.days)[day])
+        counts = [
+            F.bit_count(F.col(f"seen_{word}").bitwiseAND(F.lit(mask).cast("long")))
+            for word, mask in masks.items()
+        ]
+        return reduce(add, counts, F.lit(0))
 
     def seen_before(self, day: date, age_days: int) -> Column:
         """Whether a group was seen ``age_days`` or more before a day that looks back on it."""
@@ -78,12 +118,17 @@ class Windows:
         past = dict(self.days)[day]
         return self.number(day) - min(past) if past else 0
 
-    def _any(self, numbers: frozenset[int]) -> Column:
+    def _any(self, numbers: frozenset[int], of: str = "seen") -> Column:
+        found = F.lit(False)
+        for word, mask in self._masks(numbers).items():
+            found = found | (F.col(f"{of}_{word}").bitwiseAND(F.lit(mask).cast("long")) != 0)
+        return found
+
+    @staticmethod
+    def _masks(numbers: frozenset[int]) -> dict[int, int]:
+        """The bits of days, by word."""
         masks: dict[int, int] = {}
-        for number in numbers:
+        for number in sorted(numbers):
             word, bit = divmod(number, _WORD_BITS)
             masks[word] = masks.get(word, 0) | 1 << bit
-        found = F.lit(False)
-        for word, mask in sorted(masks.items()):
-            found = found | (F.col(f"seen_{word}").bitwiseAND(F.lit(mask).cast("long")) != 0)
-        return found
+        return masks

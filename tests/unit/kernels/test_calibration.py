@@ -16,6 +16,7 @@ from shoal.kernels.calibration import (
     fold_of_rows,
     leave_one_out_log_p,
     log_p_values,
+    p_value_interval,
 )
 from shoal.kernels.mixture import fit_mixture
 
@@ -213,3 +214,24 @@ def test_cross_fitted_p_values_are_calibrated_where_in_sample_ones_are_not():
     }
     assert 0.004 <= share["cross_fitted"] <= 0.016
     assert share["in_sample"] >= 0.03
+
+
+def test_few_entities_leave_a_p_value_open() -> None:
+    p = np.array([0.0, 0.001, 0.05, 0.5, 1.0])
+    few, many = (np.stack(p_value_interval(p, n)) for n in (20, 20_000))
+    for low, high in (few, many):
+        assert (low <= p).all()
+        assert (p <= high).all()
+        assert (low >= 0).all()
+        assert (high <= 1).all()
+    # One of twenty may be one in three hundred or one in six; of 20,000 it is one of twenty.
+    assert few[:, 2] == pytest.approx([0.0088, 0.176], abs=0.01)
+    assert many[:, 2] == pytest.approx([0.0475, 0.0525], abs=0.001)
+
+
+def test_the_interval_holds_what_it_says() -> None:
+    rng = np.random.default_rng(5)
+    true = 0.05
+    seen = rng.binomial(60, true, size=4000) / 60
+    low, high = p_value_interval(seen, 60)
+    assert 0.85 <= np.mean((low <= true) & (true <= high)) <= 0.96

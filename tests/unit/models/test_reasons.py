@@ -1,5 +1,6 @@
 """Reasons in the units of the log, and the peers that share them; no JVM."""
 
+import math
 from collections.abc import Callable
 from datetime import date
 from types import SimpleNamespace
@@ -53,6 +54,8 @@ def test_every_feature_has_bounds_that_fit_its_unit(feature: object) -> None:
         assert (smallest, largest) == (0.0, 1.0)
     elif feature.unit == "circle":  # type: ignore[attr-defined]
         assert (smallest, largest) == (-1.0, 1.0)
+    elif feature.unit == "doublings":  # type: ignore[attr-defined]
+        assert (smallest, largest) == (-math.inf, math.inf)
     else:
         assert smallest == 0.0
         assert largest >= 8.0

@@ -13,7 +13,7 @@ from shoal.errors import DataError, TryAgainError
 from shoal.models.registry import StatusChange
 from shoal.pipelines import nightly, plan
 from shoal.pipelines.inputs import DayFile, Inputs
-from shoal.pipelines.plan import NightPlan, plan_nights
+from shoal.pipelines.plan import NightPlan, faults_of_inputs, plan_nights
 from shoal.pipelines.span import SPAN_NIGHTS, Outcome, Span, first_span
 from shoal.spark.nights import Night
 
@@ -36,14 +36,18 @@ class Tables:
         self.changes: list[StatusChange] = []
         self.nights: dict[date, Night] = {}
         self.labels: list[tuple[date | None, int, int]] = []
+        self.source_days: dict[str, set[date]] = {}
         monkeypatch.setattr(plan, "read_inputs", self.read)
         monkeypatch.setattr(plan, "config_hash", lambda _: "meaning")
-        settings = settings_for("unused", entities=["host"], fit=fit)  # type: ignore[arg-type]
+        sources = [{"name": name, "kind": "zeek", "paths": ["x"]} for name in ("a", "b", "c")]
+        settings = settings_for("unused", entities=["host"], fit=fit, sources=sources)  # type: ignore[arg-type]
         self.context: Any = SimpleNamespace(settings=settings, warehouse=None, faults=[])
 
     def read(self, _: Any, days: Sequence[date], *, since: date) -> Any:
         files = {day: [DayFile(f"content {day}", f"file {day}", 0, ("process",))] for day in days}
-        return Inputs(files, dict(self.nights), list(self.labels), list(self.changes))
+        return Inputs(
+            files, dict(self.nights), list(self.labels), list(self.changes), self.source_days
+        )
 
     def plans(self, *numbers: int) -> list[NightPlan]:
         return plan_nights(self.context, days_of(*numbers))
@@ -97,6 +101,19 @@ def test_a_night_that_was_hidden_is_a_fault_unless_it_is_run_too(tables: Tables)
     tables.nights = {hidden: Night(hidden, "x", "publishing")}
     assert [p.hidden for p in tables.plans(0, 2)] == [(), (hidden,)]
     assert [p.hidden for p in tables.plans(0, 1, 2)] == [(), (), ()]
+
+
+def test_a_source_is_missed_on_a_weekday_of_its_own(tables: Tables) -> None:
+    tables.source_days = {
+        "a": set(days_of(*range(20))),  # stops
+        "b": set(days_of(*range(20), 21)),
+        "c": set(days_of(6, 13)),  # of every seventh day
+        "gone": set(days_of(*range(20))),  # no longer configured
+    }
+    plans = tables.plans(19, 20, 21, 22, 28)
+    assert [p.stopped for p in plans] == [(), ("a", "b", "c"), ("a",), ("a", "b"), ("b",)]
+    [fault] = faults_of_inputs(plans[2])
+    assert fault.endswith("on its weekday in both weeks before: a")
 
 
 def test_a_span_is_as_long_as_may_be_with_fits_inside(tables: Tables) -> None:
