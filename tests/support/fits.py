@@ -45,6 +45,7 @@ def fit_request(names: Sequence[str], *, feature_set: str, profile_axes: int = 0
         slice_min_entities=50,
         slice_max_rows=20_000,
         profile_axes=profile_axes,
+        max_correlation=0.99,
     )
 
 

@@ -247,6 +247,7 @@ class Fit(Section):
     profile_axes: int = Field(default=10, ge=0, le=50)
     max_network_share: float = Field(default=0.1, gt=0, lt=1)
     leave_out: list[str] = Field(default_factory=list)
+    max_correlation: float = Field(default=0.99, gt=0, le=1)
     n_folds: int = Field(default=5, ge=2, le=20)
 
 

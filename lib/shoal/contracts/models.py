@@ -1,5 +1,7 @@
 """Models as arrays, the candidates they were chosen from, and which of them serves when."""
 
+from pyspark.sql import types as T
+
 from shoal.contracts.entities import ENTITY
 from shoal.contracts.table import (
     BOOLEAN,
@@ -16,11 +18,21 @@ from shoal.contracts.table import (
     VECTOR,
     Column,
     Table,
+    struct,
 )
 
 MODEL_TOLERANCE = 1e-6
 GLOBAL_SLICE = "*"
 """The slice of the row that serves every entity without a row of its own."""
+
+LEFT_OUT = T.ArrayType(
+    struct(
+        feature=(STRING, "name of the feature"),
+        reason=(STRING, "known in too few rows, of a log that nobody has, or repeating another"),
+        repeats=(STRING, "the feature that it repeats"),
+        correlation=(DOUBLE, "Pearson correlation with that, counts by their logs"),
+    )
+)
 
 MODELS = Table(
     name="models",
@@ -42,6 +54,11 @@ MODELS = Table(
         ),
         Column("feature_set", STRING, "builtin or values"),
         Column("feature_names", STRINGS, "features in the order of every vector here"),
+        Column(
+            "left_out",
+            LEFT_OUT,
+            "features that were asked for and not modelled, and why; of slice * only",
+        ),
         Column(
             "profile_terms",
             STRINGS,
@@ -115,7 +132,7 @@ MODELS = Table(
         Column("seconds", DOUBLE, "time the fit took", is_volatile=True),
     ),
     partition=("valid_from_date",),
-    version=5,
+    version=6,
     tolerance=MODEL_TOLERANCE,
 )
 

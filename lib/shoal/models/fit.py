@@ -24,6 +24,7 @@ from shoal.kernels.peer_fit import (
 )
 from shoal.kernels.peer_model import PeerGeometry, Standard
 from shoal.kernels.profiles import fit_profile_axes
+from shoal.kernels.redundancy import repeated_features
 from shoal.kernels.standards import (
     rows_behind_small_slices,
     standardized,
@@ -65,6 +66,7 @@ class FitRequest:
     min_entities, min_rows : below these there is no model
     slice_min_entities : below this a slice calibrates on its parent
     profile_axes : most axes that the profile enters by; 0 leaves it out
+    max_correlation : largest correlation of two features that both are modelled
     """
 
     entity_type: str
@@ -78,6 +80,7 @@ class FitRequest:
     slice_min_entities: int
     slice_max_rows: int
     profile_axes: int
+    max_correlation: float
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,10 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
         drawn = hash_sample(_with_profile_arrays(rows), max_rows=request.sample_rows)
         sample = drawn.rows
         _require_enough(sample, request)
-        names, chosen = known_features(sample, request)
-        rows = rows.withColumn("features", _pick(chosen))
-        values = feature_matrix(sample["features"])[:, chosen]
+        chosen = choose_features(sample, request)
+        names = list(chosen.names)
+        rows = rows.withColumn("features", _pick(chosen.places))
+        values = feature_matrix(sample["features"])[:, chosen.places]
         groups = sample["entity_id"].to_numpy(dtype=str)
         is_count = [request.is_count[name] for name in names]
         profiles = profiles_of(sample)
@@ -161,10 +165,11 @@ def fit_models(reference: DataFrame, request: FitRequest) -> FitResult:
     whole, standards = _global_row(
         geometry, fitted, slice_fits, sample, values, groups, small, request.slice_min_entities
     )
-    whole |= profile_columns(profile)
+    whole |= {**profile_columns(profile), "left_out": chosen.left_out}
     shared = {
         **geometry_columns(geometry),
         **profile_columns(None),
+        "left_out": [],
         "entity_type": request.entity_type,
         "feature_set": request.feature_set,
         "fitted_by": fitted_by,
@@ -193,22 +198,57 @@ def _require_enough(sample: pd.DataFrame, request: FitRequest) -> None:
         )
 
 
-def known_features(sample: pd.DataFrame, request: FitRequest) -> tuple[list[str], NDArray[np.intp]]:
-    """Features that the reference knows in enough rows; an unknown one could judge nobody.
+@dataclass(frozen=True)
+class Chosen:
+    """The features of a model.
 
-    Those of a log that nobody has are left out whole. Within one that somebody has a feature that
-    is always the same stays: its first change is a finding.
+    Attributes
+    ----------
+    places : of ``names`` among those asked for
+    left_out : the others, as the column of that name in ``models``
+    """
+
+    names: list[str]
+    places: NDArray[np.intp]
+    left_out: list[dict[str, Any]]
+
+
+def choose_features(sample: pd.DataFrame, request: FitRequest) -> Chosen:
+    """Features that can judge somebody and that no other one repeats.
+
+    One that the reference knows in few rows could judge nobody; those of a log that nobody has are
+    left out whole, and of those alike all but the first. Within a log that somebody has a feature
+    that is always the same stays: its first change is a finding.
     """
     names = list(request.is_count)
     values = feature_matrix(sample["features"])
     is_known = np.isfinite(values).mean(axis=0) >= MIN_KNOWN_SHARE
     is_something = (np.nan_to_num(values) != 0).any(axis=0)
     families = np.array([request.families.get(name, "") for name in names])
-    present = {"", *families[is_something]}
-    chosen = np.flatnonzero(is_known & np.isin(families, list(present)))
-    if not len(chosen):
+    is_of_a_log = np.isin(families, list({"", *families[is_something]}))
+    places = np.flatnonzero(is_known & is_of_a_log)
+    if not len(places):
         raise DataError(f"{request.entity_type}: no feature is known in the reference window")
-    return [names[index] for index in chosen], chosen
+    why = np.where(is_of_a_log, "known in too few rows", "of a log that nobody has")
+    left_out: dict[int, dict[str, Any]] = {
+        place: {"reason": str(why[place])} for place in np.flatnonzero(~(is_known & is_of_a_log))
+    }
+    is_count = [request.is_count[names[place]] for place in places]
+    for pair in repeated_features(
+        values[:, places], is_count, max_correlation=request.max_correlation
+    ):
+        left_out[places[pair.feature]] = {
+            "reason": "repeats another one",
+            "repeats": names[places[pair.of]],
+            "correlation": pair.correlation,
+        }
+    places = np.array([place for place in places if place not in left_out])
+    empty = {"repeats": None, "correlation": None}
+    return Chosen(
+        [names[place] for place in places],
+        places,
+        [{"feature": names[place], **empty, **left_out[place]} for place in sorted(left_out)],
+    )
 
 
 def _with_profile_arrays(rows: DataFrame) -> DataFrame:

@@ -263,4 +263,5 @@ def _request(
         slice_min_entities=settings.slices.min_entities,
         slice_max_rows=settings.slices.max_rows,
         profile_axes=fit.profile_axes,
+        max_correlation=fit.max_correlation,
     )

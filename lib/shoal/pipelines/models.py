@@ -150,6 +150,8 @@ def explain_models(
 ) -> dict[str, pd.DataFrame]:
     """Every candidate of the models that serve last, or of one version, and the curves.
 
+    And the features that are not modelled because another one says the same.
+
     Raises
     ------
     DataError
@@ -167,9 +169,21 @@ def explain_models(
     if found.empty:
         hint = did_you_mean(version or "", [change.model_version for change in changes])
         raise DataError(f"`model_candidates` has no row of {', '.join(versions)}{hint}")
+    repeated = (
+        context.warehouse.read(MODELS)
+        .where((F.col("slice") == GLOBAL_SLICE) & F.col("model_version").isin(versions))
+        .select("model_version", F.inline("left_out"))
+        .where(F.col("repeats").isNotNull())
+        .toPandas()
+    )
     tables: dict[str, pd.DataFrame] = {}
     for name, candidates in found.groupby("model_version", sort=False):
         tables |= _tables_of(str(name), candidates)
+        own = repeated[repeated["model_version"] == name]
+        if len(own):
+            tables[f"{name}: not modelled, for another feature says the same"] = own[
+                ["feature", "repeats", "correlation"]
+            ]
     return tables
 
 

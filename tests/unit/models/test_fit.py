@@ -8,7 +8,7 @@ import pytest
 from tests.support.fits import fit_request
 
 from shoal.errors import DataError
-from shoal.models.fit import known_features
+from shoal.models.fit import choose_features
 
 NAMES = ["asked", "answered", "visited", "constant", "unknown"]
 FAMILIES = {"asked": "dns", "answered": "dns", "visited": "web", "constant": "web"}
@@ -22,19 +22,39 @@ def sample(**columns: list[float]) -> pd.DataFrame:
 def test_features_of_a_log_that_nobody_has_are_left_out_whole() -> None:
     request = replace(fit_request(NAMES, feature_set="builtin"), families=FAMILIES)
     found = sample(visited=[0.0] * 19 + [1.0], unknown=[np.nan] * 20)
-    names, chosen = known_features(found, request)
+    chosen = choose_features(found, request)
     # What never changes stays within a log that somebody has: its first change is a finding.
-    assert names == ["visited", "constant"]
-    assert chosen.tolist() == [2, 3]
+    assert chosen.names == ["visited", "constant"]
+    assert chosen.places.tolist() == [2, 3]
+    assert [(row["feature"], row["reason"]) for row in chosen.left_out] == [
+        ("asked", "of a log that nobody has"),
+        ("answered", "of a log that nobody has"),
+        ("unknown", "known in too few rows"),
+    ]
+
+
+def test_of_features_alike_the_first_is_modelled() -> None:
+    rising = [float(n) for n in range(20)]
+    other = [float(n % 3) for n in range(20)]
+    found = sample(asked=rising, answered=other, visited=[-2 * n for n in rising])
+    chosen = choose_features(found, fit_request(NAMES, feature_set="values"))
+    assert chosen.names == ["asked", "answered", "constant", "unknown"]
+    assert chosen.left_out == [
+        {
+            "feature": "visited",
+            "reason": "repeats another one",
+            "repeats": "asked",
+            "correlation": pytest.approx(-1),
+        }
+    ]
 
 
 def test_nothing_is_left_out_of_a_ready_table_but_what_is_unknown() -> None:
     request = fit_request(NAMES, feature_set="values")
-    names, _ = known_features(sample(unknown=[np.nan] * 20), request)
-    assert names == NAMES[:-1]
+    assert choose_features(sample(unknown=[np.nan] * 20), request).names == NAMES[:-1]
 
 
 def test_a_window_that_knows_nothing_is_refused() -> None:
     empty = {name: [np.nan] * 20 for name in NAMES}
     with pytest.raises(DataError, match="no feature is known"):
-        known_features(sample(**empty), fit_request(NAMES, feature_set="builtin"))
+        choose_features(sample(**empty), fit_request(NAMES, feature_set="builtin"))
