@@ -1,4 +1,5 @@
-"""`make bench`: what models cost, as ratios to scikit-learn and numpy within one run.
+"""`make bench`: what models and skew cost, as ratios within one run: to scikit-learn and numpy, and
+of a skewed day to a balanced one.
 
 Nothing is asserted: a busy machine would fail what a quiet one passes. Each line is the median of
 some runs of both sides, one after the other.
@@ -23,6 +24,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from sklearn.mixture import GaussianMixture
+from tests.benchmarks.skew import skewed_and_balanced
 from tests.support.fits import FIT_SETTINGS, fit_request
 
 from shoal.config import load_settings
@@ -159,11 +161,35 @@ def memory(spark: SparkSession, scale: float) -> str:
     )
 
 
+def skew(spark: SparkSession, scale: float) -> str:
+    """A day's activity and features where one entity has most rows, beside a balanced day."""
+    n_rows = int(1_500_000 * scale)
+    told = []
+    for words, days in (
+        ("one address with 95 % of connections",
+         skewed_and_balanced(spark, kind="network", n_rows=n_rows, share=0.95)),
+        ("the same, all to one peer",
+         skewed_and_balanced(spark, kind="network", n_rows=n_rows, share=0.95, is_one_value=True)),
+        ("one host with half of the launches",
+         skewed_and_balanced(spark, kind="process", n_rows=n_rows, share=0.5)),
+    ):  # fmt: skip
+        with days as (skewed, balanced):
+            balanced()  # a session compiles a step once
+            skewed()
+            own, other = _paired(skewed, balanced)
+        told.append(
+            f"features of {n_rows:,} events, {words}: {own:.1f} s, balanced {other:.1f} s, "
+            f"ratio {own / other:.2f}"
+        )
+    return "\n".join(told)
+
+
 BENCHMARKS = {
     "scoring": scoring,
     "selection": selection,
     "preparation": preparation,
     "memory": memory,
+    "skew": skew,
 }
 
 

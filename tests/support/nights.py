@@ -32,18 +32,23 @@ def settings_for(path: Path, **sections: Any) -> Settings:
 
 
 def zeek_settings(path: Path, logs: Path, **sections: Any) -> Settings:
-    """The same for the connections in a folder of Zeek logs, everything else by default."""
-    source = {"name": "zeek", "kind": "zeek", "paths": [str(logs)], "pattern": "conn*"}
+    """The same for a folder of Zeek logs, everything else by default."""
+    source = {"name": "zeek", "kind": "zeek", "paths": [str(logs)]}
     return settings_for(path, sources=[source], entities=["source_address"], **sections)
+
+
+def made_warehouse(empty_tables: Path, settings: Settings) -> None:
+    """Make the tables of a warehouse that is not there."""
+    path = Path(settings.storage.path or "")
+    if not path.exists():
+        shutil.copytree(empty_tables, path)
 
 
 def run_nights(
     spark: SparkSession, empty_tables: Path, settings: Settings, start: date, end: date
 ) -> Context:
     """Run the nights of a range as the command does; tables that are not there are made first."""
-    path = Path(settings.storage.path or "")
-    if not path.exists():
-        shutil.copytree(empty_tables, path)
+    made_warehouse(empty_tables, settings)
     context = open_context(spark, settings, ["nightly"])
     try:
         nightly(context, Dates(start, end, is_range=True))
