@@ -231,13 +231,14 @@ def choose_features(sample: pd.DataFrame, request: FitRequest) -> Chosen:
         raise DataError(f"{request.entity_type}: no feature is known in the reference window")
     why = np.where(is_of_a_log, "known in too few rows", "of a log that nobody has")
     left_out: dict[int, dict[str, Any]] = {
-        place: {"reason": str(why[place])} for place in np.flatnonzero(~(is_known & is_of_a_log))
+        int(place): {"reason": str(why[place])}
+        for place in np.flatnonzero(~(is_known & is_of_a_log))
     }
     is_count = [request.is_count[names[place]] for place in places]
     for pair in repeated_features(
         values[:, places], is_count, max_correlation=request.max_correlation
     ):
-        left_out[places[pair.feature]] = {
+        left_out[int(places[pair.feature])] = {
             "reason": "repeats another one",
             "repeats": names[places[pair.of]],
             "correlation": pair.correlation,
