@@ -256,14 +256,14 @@ def _sharing(values: DataFrame, windows: Windows, novel: Windows, rare_share: fl
     shown = in_all.select(
         *_VALUE,
         "entities_sharing_by_day",
-        _by_day(windows, lambda day: _within(windows, day)).alias("fleet_within_by_day"),
+        _by_day(windows, lambda day: windows.within(day, HORIZONS)).alias("fleet_within_by_day"),
         _by_day(windows, lambda day: _is_rare_day(windows, day, rare_share)).alias(
             "is_rare_day_by_day"
         ),
     )
     return (
         in_slice.withColumn(
-            "slice_within_by_day", _by_day(windows, lambda day: _within(windows, day))
+            "slice_within_by_day", _by_day(windows, lambda day: windows.within(day, HORIZONS))
         )
         .drop(*windows.words())
         .join(shown, _VALUE, how="inner")
@@ -296,14 +296,6 @@ def _sum_by_day(counts: str, windows: Windows) -> Column:
     return F.array(*(F.sum(F.get(counts, F.lit(n))) for n in range(len(windows.days))))
 
 
-def _within(windows: Windows, day: date, of: str = "seen") -> Column:
-    """The shortest horizon in which a group was seen before a day; null if none."""
-    found = F.lit(None).cast("int")
-    for days in reversed(HORIZONS):
-        found = F.when(windows.narrowed(days).in_past(day, of), F.lit(days)).otherwise(found)
-    return found
-
-
 def _is_rare_day(windows: Windows, day: date, rare_share: float) -> Column:
     """Whether the day is one of the few that a group was seen on."""
     limit = max(1.0, rare_share * (len(dict(windows.days)[day]) + 1))
@@ -333,7 +325,7 @@ def _days_seen(windows: Windows, novel: Windows) -> Column:
                 F.lit(place).alias("place"),
                 F.lit(day).alias("event_date"),
                 novel.in_past(day, "kin").alias("in_past"),
-                _within(windows, day, "kin").alias("own_within"),
+                windows.within(day, HORIZONS, "kin").alias("own_within"),
             ),
         )
         for place, (day, _) in enumerate(windows.days)

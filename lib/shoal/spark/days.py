@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import reduce
-from operator import add, and_
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -97,16 +95,14 @@ class Windows:
         numbers = [self.number(day) - age for age in ages]
         if not past.issuperset(numbers):
             return F.lit(False)
-        return reduce(and_, (self._any(frozenset([number])) for number in numbers))
+        parts = [f"({self._condition(frozenset([number]))})" for number in numbers]
+        return F.expr(" AND ".join(parts))
 
     def past_days_seen(self, day: date) -> Column:
         """How many of the days that ``day`` looks back on a group was seen on."""
         masks = self._masks(dict(self.days)[day])
-        counts = [
-            F.bit_count(F.col(f"seen_{word}").bitwiseAND(F.lit(mask).cast("long")))
-            for word, mask in masks.items()
-        ]
-        return reduce(add, counts, F.lit(0))
+        counts = [f"bit_count(seen_{word} & {mask}L)" for word, mask in masks.items()]
+        return F.expr(" + ".join(counts) or "0")
 
     def seen_before(self, day: date, age_days: int) -> Column:
         """Whether a group was seen ``age_days`` or more before a day that looks back on it."""
@@ -118,11 +114,31 @@ class Windows:
         past = dict(self.days)[day]
         return self.number(day) - min(past) if past else 0
 
+    def within(self, day: date, horizons: Sequence[int], of: str = "seen") -> Column:
+        """The shortest of some horizons in which a group was seen before a day; null if none."""
+        past = dict(self.days)[day]
+        cases = [
+            f"WHEN {condition} THEN {days}"
+            for days in sorted(horizons)
+            if (
+                condition := self._condition(
+                    frozenset(n for n in past if self.number(day) - n <= days), of
+                )
+            )
+        ]
+        return F.expr(f"CASE {' '.join(cases)} END" if cases else "CAST(NULL AS int)")
+
     def _any(self, numbers: frozenset[int], of: str = "seen") -> Column:
-        found = F.lit(False)
-        for word, mask in self._masks(numbers).items():
-            found = found | (F.col(f"{of}_{word}").bitwiseAND(F.lit(mask).cast("long")) != 0)
-        return found
+        return F.expr(self._condition(numbers, of) or "false")
+
+    def _condition(self, numbers: frozenset[int], of: str = "seen") -> str:
+        """SQL, of Shoal's own names and numbers; empty for no day.
+
+        As text, for a call to the JVM for each part of so many conditions takes longer than their
+        rows.
+        """
+        masks = self._masks(numbers).items()
+        return " OR ".join(f"({of}_{word} & {mask}L) != 0" for word, mask in masks)
 
     @staticmethod
     def _masks(numbers: frozenset[int]) -> dict[int, int]:
