@@ -3,7 +3,8 @@
 Each seed is a fleet of its own: simulated, its month of nights run with the defaults of
 `conf/demo.yaml`, its last 14 lists held against the truth. Fleets with intrusions say what is
 found; clean ones say whether a p-value means what it says and whether small groups of peers crowd
-the list. No label is seen by a model, and no setting is made for a seed.
+the list. No label is seen by a model, and no setting is made for a seed. `--ablation` tells of the
+first seed what is found with each family of features left out.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from shoal.report.text import render
 
 ROOT = Path(__file__).resolve().parent.parent
 DAYS = ("--start", "2026-09-01", "--end", "2026-09-28")
+PATTERNS = {"windows": "*.jsonl.gz", "zeek": "*.log.gz"}
 Tables = dict[str, list[dict[str, Any]]]
 
 
@@ -35,9 +37,19 @@ def main() -> int:
     parser.add_argument("--hosts", type=int, default=300, help="machines of a fleet")
     parser.add_argument("--clean-hosts", type=int, default=600, help="machines of a clean fleet")
     parser.add_argument("--strength", default="middle", help="of the intrusions")
+    parser.add_argument("--sources", choices=("basic", "all"), default="all", help="of them")
+    parser.add_argument(
+        "--ablation", action="store_true", help="of the first seed, each family left out"
+    )
     parser.add_argument("--work", type=Path, default=ROOT / "warehouse/detection")
     asked = parser.parse_args()
-    options = ("--hosts", str(asked.hosts), "--strength", asked.strength)
+    options = ("--hosts", str(asked.hosts), "--strength", asked.strength,
+               "--sources", asked.sources)  # fmt: skip
+    if asked.ablation:
+        seed = asked.seeds[0]
+        whole = run_fleet(asked.work, seed, options)
+        print(ablation_table(whole, run_without(fleet_folder(asked.work, seed, options))))
+        return 0
     clean = ("--hosts", str(asked.clean_hosts), "--volume", "0.5", "--no-planted", "--no-benign")
     found = {seed: run_fleet(asked.work, seed, options) for seed in asked.seeds}
     quiet = [run_fleet(asked.work, seed, clean) for seed in asked.clean_seeds]
@@ -48,7 +60,7 @@ def main() -> int:
 
 def run_fleet(work: Path, seed: int, options: Sequence[str]) -> Tables:
     """What `shoal evaluate` says of a fleet; what has been run before is not run again."""
-    folder = work / "-".join(str(part).strip("-") for part in (seed, *options))
+    folder = fleet_folder(work, seed, options)
     done = folder / "evaluation.json"
     if not done.exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -66,6 +78,25 @@ def run_fleet(work: Path, seed: int, options: Sequence[str]) -> Tables:
     return tables
 
 
+def fleet_folder(work: Path, seed: int, options: Sequence[str]) -> Path:
+    """Where a fleet has its logs, tables and results."""
+    return work / "-".join(str(part).strip("-") for part in (seed, *options))
+
+
+def run_without(folder: Path) -> dict[str, tuple[int, Tables]]:
+    """By family of features, how many it has, and what `shoal evaluate` says without it."""
+    out = folder / "ablation"
+    told = python(
+        str(ROOT / "tools/ablation.py"), "--conf", str(folder / "fleet.yaml"),
+        "--truth", str(folder / "logs/truth.csv"), "--out", str(out),
+    )  # fmt: skip
+    counts = [line.split() for line in told.splitlines()]
+    return {
+        family: (int(count), json.loads((out / f"{family}.json").read_text(encoding="utf-8")))
+        for family, count in counts
+    }
+
+
 def configuration(folder: Path, logs: Path) -> dict[str, Any]:
     """The demo's configuration, for other logs."""
     demo = yaml.safe_load((ROOT / "conf/demo.yaml").read_text(encoding="utf-8"))
@@ -73,16 +104,24 @@ def configuration(folder: Path, logs: Path) -> dict[str, Any]:
     return {
         "extends": str(ROOT / "conf/demo.yaml"),
         "storage": {"path": str(folder / "tables")},
-        "sources": [{**source, "paths": [str(logs / source["name"])]} for source in sources],
+        "sources": [
+            {**source, "paths": [str(logs / source["name"])], "pattern": PATTERNS[source["name"]]}
+            for source in sources
+        ],
         "labels": [str(logs / "labels.csv")],
     }
 
 
 def shoal(conf: Path, *command: str) -> str:
     """Run one of Shoal's commands; what it prints."""
-    print(f"$ shoal {' '.join(command)}", file=sys.stderr, flush=True)
+    return python("-m", "shoal", *command, "--conf", str(conf))
+
+
+def python(*command: str) -> str:
+    """Run a module or a script with Shoal at hand; what it prints."""
+    print(f"$ python {' '.join(command)}", file=sys.stderr, flush=True)
     done = subprocess.run(
-        [sys.executable, "-m", "shoal", *command, "--conf", str(conf)],
+        [sys.executable, *command],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
         stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
@@ -117,6 +156,31 @@ def recall_tables(found: dict[int, Tables]) -> list[str]:
         markdown(heads, lists),
         markdown(["kind", "strength", "listed", "active", "recall"], by_kind),
     ]
+
+
+def ablation_table(whole: Tables, without: dict[str, tuple[int, Tables]]) -> str:
+    """Recall of all and of each kind that is planted, with nothing and each family left out."""
+    runs = {"nothing": (0, whole), **without}
+    by_run = {name: _recalls(tables) for name, (_, tables) in runs.items()}
+    base = by_run["nothing"]
+    kinds = sorted(kind for kind in base if kind)
+    rows = []
+    for name, (count, _) in runs.items():
+        own = by_run[name]
+        shares = (own[""], own[""] - base[""], *(own[kind] for kind in kinds))
+        rows.append([name, count, f"{shares[0]:.3f}", f"{shares[1]:+.3f}",
+                     *(f"{share:.2f}" for share in shares[2:])])  # fmt: skip
+    return markdown(["left out", "features", "recall", "difference", *kinds], rows)
+
+
+def _recalls(tables: Tables) -> dict[str, float]:
+    """Share of planted host-nights that are listed, by kind, and of all by the empty name."""
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for row in titled(tables, "Planted host-nights"):
+        for name in ("", row["kind"]):
+            sums[name][0] += row["listed"]
+            sums[name][1] += row["active"]
+    return {name: listed / active for name, (listed, active) in sums.items()}
 
 
 def calibration_tables(quiet: Sequence[Tables]) -> list[str]:

@@ -405,17 +405,24 @@ def simulate(
     ] = 1.0,
     planted: Annotated[bool, typer.Option(help="Plant intrusions.")] = True,
     benign: Annotated[bool, typer.Option(help="Plant what only looks like them.")] = True,
+    sources: Annotated[
+        str, typer.Option(help="basic, or all: names, web, TLS, files and sessions, too.")
+    ] = "basic",
 ) -> None:
     """Write the raw logs of a fleet that does not exist, its labels and the truth about it."""
     from shoal.pipelines.simulate import simulate as simulate_fleet
+    from shoal.simulate.records import SOURCES
     from shoal.simulate.story import STRENGTHS
     from shoal.simulate.write import Request
 
     strengths = STRENGTHS if strength == "all" else tuple(s for s in STRENGTHS if s == strength)
     if not strengths:
         raise UsageError(f"--strength {strength!r} is not one of {', '.join(STRENGTHS)}, all")
+    known = next((known for known in SOURCES if sources == known), None)
+    if known is None:
+        raise UsageError(f"--sources {sources!r} is not one of {', '.join(SOURCES)}")
     first = _date("--start", start)
-    request = Request(hosts, days, first, seed, strengths, planted, benign, volume)
+    request = Request(hosts, days, first, seed, strengths, planted, benign, volume, known)
 
     def work(context: "Context") -> None:
         simulate_fleet(context, request, Path(out))

@@ -29,7 +29,7 @@ def simulate(context: Context, request: Request, folder: Path) -> dict[str, int]
     Beside them stand ``labels.csv``, which the setting ``labels`` reads, and ``truth.csv``, which
     `shoal evaluate` does.
 
-    A task writes the two files of one day and some machines, so the folder must be one that all
+    A task writes the files of one day and some machines, so the folder must be one that all
     workers see.
 
     Raises

@@ -13,6 +13,10 @@ from shoal.simulate.story import Act, Strength
 T = TypeVar("T", int, float, str)
 
 
+TUNNEL_QUERIES_A_SOCKET = 15
+"""Names that a tunnel asks for over one connection."""
+
+
 def perform(act: Act, log: HostDay) -> None:
     """Add an act to the ordinary day of its machine."""
     _ACTS[act.kind](act, log)
@@ -161,6 +165,22 @@ def _group(act: Act, log: HostDay) -> None:
                 out=4_000, into=30_000, lasting=3.0)  # fmt: skip
 
 
+def _dns_tunnel(act: Act, log: HostDay) -> None:
+    """Data leaves in names that are asked for; only what is loud asks without the system's help."""
+    count = _by_strength(act, {"weak": 30, "middle": 240, "strong": 1_500})
+    windows = log.host.role.is_windows
+    user = _person(log) if log.host.role.users else log.host.service_account
+    shell, parent = ("powershell.exe", "explorer.exe") if windows else ("python3", "sh")
+    log.launch(log.seconds(1), shell, parent, user)
+    program, by = ("svchost.exe" if windows else "systemd-resolved"), "system"
+    if act.strength == "strong":
+        program, by = shell, user
+    server = str(log.fleet.addresses("domain_controller")[0])
+    seconds = log.seconds(count // TUNNEL_QUERIES_A_SOCKET)
+    log.connect(seconds, program, [server] * len(seconds), 53, by, out=1_800, into=2_400,
+                lasting=120.0, service="dns", transport="udp", failed_share=0.0)  # fmt: skip
+
+
 def _scanner(act: Act, log: HostDay) -> None:
     """Knocks at every machine, at many ports."""
     ports = (21, 22, 23, 25, 80, 110, 135, 139, 389, 443, 445, 1433, 3306, 3389, 5432, 8080, 8443)
@@ -254,6 +274,7 @@ _ACTS: dict[str, Callable[[Act, HostDay], None]] = {
     "slow_exfiltration": _exfiltration,
     "lateral_movement": _lateral_movement,
     "group_compromised": _group,
+    "dns_tunnel": _dns_tunnel,
     "vulnerability_scanner": _scanner,
     "nightly_backup": _backup,
     "admin_sweep": _sweep,

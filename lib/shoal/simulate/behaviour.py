@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.simulate.fleet import Fleet, Host, Rng, public_address, rng_of
+from shoal.simulate.records import Traces
 from shoal.simulate.roles import Hours, Launch, Role, Talk
 
 DAY_S = 86_400
@@ -96,6 +97,7 @@ class HostDay:
     day : its number, from 0
     users : people at the machine today
     hours : share of what people do by hour of the UTC day
+    traces : what the other logs hold of it, where they are written
     """
 
     fleet: Fleet
@@ -108,6 +110,7 @@ class HostDay:
     processes: list[Process] = field(default_factory=list)
     connections: list[Connection] = field(default_factory=list)
     logons: list[Logon] = field(default_factory=list)
+    traces: Traces | None = None
 
     def seconds(self, count: int) -> list[float]:
         """Seconds of the UTC day at which people or services do something, in no order."""

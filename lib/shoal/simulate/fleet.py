@@ -139,12 +139,12 @@ class Fleet:
 
 def rng_of(seed: int, *parts: str | int) -> Rng:
     """Random numbers that depend on what they are for, and on nothing else."""
-    return np.random.default_rng([seed, _number(parts)])
+    return np.random.default_rng([seed, number_of(*parts)])
 
 
 def public_address(seed: int, *parts: str | int, low: int | None = None) -> str:
     """An address of the public internet; with ``low`` several lie in one network."""
-    number = _number((seed, *parts))
+    number = number_of(seed, *parts)
     first = _public_octet(number % 200)
     host = number >> 16 if low is None else (number >> 16) + low
     return f"{first}.{(number >> 8) % 256}.{(host >> 8) % 256}.{host % 253 + 1}"
@@ -230,6 +230,7 @@ def _public_octet(number: int) -> int:
     return _PUBLIC_OCTETS[number % len(_PUBLIC_OCTETS)]
 
 
-def _number(parts: Sequence[str | int]) -> int:
+def number_of(*parts: str | int) -> int:
+    """A number of 64 bits that stands for what it is made of."""
     text = "\0".join(str(part) for part in parts)
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")

@@ -1,13 +1,14 @@
-"""Days of machines as the log files that Shoal's sources read: Sysmon JSON lines and Zeek TSV."""
+"""Days of machines as the lines that Shoal's sources read: Sysmon's JSON, and Zeek's conn."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 
 from shoal.simulate.behaviour import Connection, HostDay, Logon, Process
 from shoal.simulate.fleet import DOMAIN
+from shoal.simulate.records import FileWrite, Load, Logoff, Privileged
 from shoal.simulate.roles import path_of
 
 EPHEMERAL_PORT = 49_152
@@ -35,17 +36,24 @@ _FIELDS = (
     ("resp_pkts", "count"),
     ("resp_ip_bytes", "count"),
 )
-ZEEK_HEADER = "\n".join(
-    (
-        "#separator \\x09",
-        "#set_separator\t,",
-        "#empty_field\t(empty)",
-        "#unset_field\t-",
-        "#path\tconn",
-        "#fields\t" + "\t".join(name for name, _ in _FIELDS),
-        "#types\t" + "\t".join(kind for _, kind in _FIELDS),
+
+
+def zeek_header(path: str, fields: Sequence[tuple[str, str]]) -> str:
+    """Lines before the records of a log, whose fields are names and types."""
+    return "\n".join(
+        (
+            "#separator \\x09",
+            "#set_separator\t,",
+            "#empty_field\t(empty)",
+            "#unset_field\t-",
+            f"#path\t{path}",
+            "#fields\t" + "\t".join(name for name, _ in fields),
+            "#types\t" + "\t".join(kind for _, kind in fields),
+        )
     )
-)
+
+
+ZEEK_HEADER = zeek_header("conn", _FIELDS)
 _PACKET = 1_400
 
 
@@ -57,6 +65,16 @@ def windows_lines(log: HostDay) -> Iterator[tuple[float, str]]:
         yield connection.second, _connection_line(log, connection, number)
     for number, logon in enumerate(log.logons):
         yield logon.second, _logon_line(log, logon, number)
+    if log.traces is None:
+        return
+    for number, file in enumerate(log.traces.files):
+        yield file.second, _file_line(log, file, number)
+    for number, load in enumerate(log.traces.loads):
+        yield load.second, _load_line(log, load, number)
+    for logoff in log.traces.logoffs:
+        yield logoff.second, _logoff_line(log, logoff)
+    for privileged in log.traces.privileged:
+        yield privileged.second, _privileged_line(log, privileged)
 
 
 def zeek_lines(log: HostDay) -> Iterator[tuple[float, str]]:
@@ -81,7 +99,7 @@ def _process_line(log: HostDay, process: Process, number: int) -> str:
 
 
 def _connection_line(log: HostDay, connection: Connection, number: int) -> str:
-    source, source_port, target, target_port = _ends(log, connection, number)
+    source, source_port, target, target_port = ends_of(log, connection, number)
     return (
         _head(log, connection.second, 3, _SYSMON)
         + f',"User":{_user(log, connection.user)},"Image":{_text(path_of(connection.program))}'
@@ -102,14 +120,50 @@ def _logon_line(log: HostDay, logon: Logon, number: int) -> str:
     )
 
 
+def _file_line(log: HostDay, file: FileWrite, number: int) -> str:
+    return (
+        _head(log, file.second, 11, _SYSMON)
+        + f',"User":{_user(log, file.user)},"Image":{_text(path_of(file.program))}'
+        f',"ProcessId":"{_pid(log, number + 17)}","TargetFilename":{json.dumps(file.path)}}}'
+    )
+
+
+def _load_line(log: HostDay, load: Load, number: int) -> str:
+    digest = blake2b(load.library.lower().encode(), digest_size=32).hexdigest().upper()
+    status = "Valid" if load.is_signed else "Unavailable"
+    return (
+        _head(log, load.second, 7, _SYSMON)
+        + f',"User":{_user(log, load.user)},"Image":{_text(path_of(load.program))}'
+        f',"ProcessId":"{_pid(log, number + 23)}","ImageLoaded":{_text(load.library)}'
+        f',"Hashes":"SHA256={digest}","Signed":"{str(load.is_signed).lower()}"'
+        f',"SignatureStatus":"{status}"}}'
+    )
+
+
+def _logoff_line(log: HostDay, logoff: Logoff) -> str:
+    head = _head(log, logoff.second, 4634, _SECURITY)
+    return (
+        head + f',"TargetUserName":{_text(logoff.user)},"TargetDomainName":"{DOMAIN.upper()}"'
+        f',"LogonType":"{logoff.kind}"}}'
+    )
+
+
+def _privileged_line(log: HostDay, privileged: Privileged) -> str:
+    head = _head(log, privileged.second, 4672, _SECURITY)
+    return (
+        head + f',"SubjectUserName":{_text(privileged.user)}'
+        f',"SubjectDomainName":"{DOMAIN.upper()}"'
+        ',"PrivilegeList":"SeSecurityPrivilege SeBackupPrivilege"}'
+    )
+
+
 def _conn_line(log: HostDay, connection: Connection, number: int) -> str:
-    source, source_port, target, target_port = _ends(log, connection, number)
-    start = datetime.combine(log.event_date, datetime.min.time(), UTC).timestamp()
-    uid = blake2b(f"{log.host.name}/{log.day}/{number}".encode(), digest_size=8).hexdigest()
+    source, source_port, target, target_port = ends_of(log, connection, number)
     packets = (2 + connection.bytes_out // _PACKET, 2 + connection.bytes_in // _PACKET)
     is_local = ("T" if source.startswith("10.") else "F", "T" if target.startswith("10.") else "F")
     cells = (
-        f"{start + connection.second:.6f}", f"C{uid}", source, source_port, target, target_port,
+        zeek_time(log, connection.second), uid_of(log, number),
+        source, source_port, target, target_port,
         connection.transport, connection.service,
         "-" if connection.is_failed else f"{connection.seconds:.6f}",
         connection.bytes_out, connection.bytes_in, "S0" if connection.is_failed else "SF",
@@ -120,7 +174,19 @@ def _conn_line(log: HostDay, connection: Connection, number: int) -> str:
     return "\t".join(str(cell) for cell in cells)
 
 
-def _ends(log: HostDay, connection: Connection, number: int) -> tuple[str, int, str, int]:
+def zeek_time(log: HostDay, second: float) -> str:
+    """Seconds since 1970 as Zeek writes them."""
+    start = datetime.combine(log.event_date, datetime.min.time(), UTC).timestamp()
+    return f"{start + second:.6f}"
+
+
+def uid_of(log: HostDay, number: int) -> str:
+    """Zeek's name of a connection, which all its logs share."""
+    text = f"{log.host.name}/{log.day}/{number}"
+    return f"C{blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+
+def ends_of(log: HostDay, connection: Connection, number: int) -> tuple[str, int, str, int]:
     """Address and port of the side that opened the connection, then of the service."""
     client_port = EPHEMERAL_PORT + (log.host.index * 977 + log.day * 131 + number * 37) % 16_000
     own, far = log.host.address, connection.peer

@@ -16,6 +16,7 @@ from shoal.simulate.fleet import (
     replacement_of,
     rng_of,
 )
+from shoal.simulate.records import Sources
 from shoal.simulate.roles import ROLE_BY_NAME
 
 Strength = Literal["weak", "middle", "strong"]
@@ -31,8 +32,11 @@ PlantedKind = Literal[
     "slow_exfiltration",
     "lateral_movement",
     "group_compromised",
+    "dns_tunnel",
 ]
-PLANTED: tuple[PlantedKind, ...] = get_args(PlantedKind)
+IN_DNS: tuple[PlantedKind, ...] = ("dns_tunnel",)
+"""Planted only where names are logged, beside the others and without changing them."""
+PLANTED: tuple[PlantedKind, ...] = tuple(k for k in get_args(PlantedKind) if k not in IN_DNS)
 
 BenignKind = Literal[
     "vulnerability_scanner",
@@ -51,6 +55,8 @@ QUIET_DAYS = 10
 """Days before the first intrusion, so that there is a past to be strange against."""
 MOST_ACTIVE = 8
 """Planted host-days of a night for every 300 machines."""
+MOST_IN_DNS = 1
+"""The same of what is planted where names are logged."""
 NEW_ROLE_LABEL = "domain_controller_core"
 
 _VICTIMS: dict[PlantedKind, tuple[str, ...]] = {
@@ -63,6 +69,7 @@ _VICTIMS: dict[PlantedKind, tuple[str, ...]] = {
     "slow_exfiltration": ("file_server", "database", "office_workstation"),
     "lateral_movement": ("application_server", "web_server", "file_server"),
     "group_compromised": ("office_workstation", "developer_workstation"),
+    "dns_tunnel": ("office_workstation", "developer_workstation", "database", "web_server"),
 }
 _NIGHTS: dict[PlantedKind, tuple[int, int]] = {
     "tor_client": (3, 5),
@@ -74,6 +81,7 @@ _NIGHTS: dict[PlantedKind, tuple[int, int]] = {
     "slow_exfiltration": (3, 6),
     "lateral_movement": (1, 2),
     "group_compromised": (2, 3),
+    "dns_tunnel": (2, 4),
 }
 _GROUP_SIZE: dict[Strength, int] = {"weak": 4, "middle": 5, "strong": 6}
 _REACHED: dict[Strength, int] = {"weak": 2, "middle": 3, "strong": 5}
@@ -111,6 +119,7 @@ class Simulation:
     start: date
     days: int
     acts: tuple[Act, ...]
+    sources: Sources = "basic"
 
     def date_of(self, day: int) -> date:
         """Calendar date of a day by its number."""
@@ -136,10 +145,12 @@ def plan_simulation(
     strengths: Sequence[Strength] = STRENGTHS,
     has_planted: bool = True,
     has_benign: bool = True,
+    sources: Sources = "basic",
 ) -> Simulation:
     """Decide what happens when; the same for the same fleet, start and length.
 
-    Planted and benign acts are drawn apart, so that leaving one out does not change the other.
+    Planted and benign acts are drawn apart, so that leaving one out does not change the other; and
+    what is planted in all sources only comes after what is planted in the basic ones.
     """
     acts: list[Act] = []
     if has_benign:
@@ -147,8 +158,12 @@ def plan_simulation(
         acts += benign
     if has_planted:
         taken = {(act.host, act.day) for act in acts}
-        acts += _plan_planted(fleet, days, strengths, taken)
-    return Simulation(fleet, start, days, tuple(acts))
+        planted = _plan_planted(fleet, days, strengths, taken)
+        acts += planted
+        if sources == "all":
+            used = {act.host for act in planted}
+            acts += _plan_in_dns(fleet, days, strengths, taken, used)
+    return Simulation(fleet, start, days, tuple(acts), sources)
 
 
 def _plan_planted(
@@ -164,6 +179,24 @@ def _plan_planted(
         for kind in rng.permutation(PLANTED).tolist():
             # Each kind takes the strengths in turn, each at another one.
             strength = strengths[(turn + PLANTED.index(kind)) % len(strengths)]
+            acts += _one_story(fleet, kind, strength, turn, rng, days, room, used, taken)
+    return acts
+
+
+def _plan_in_dns(
+    fleet: Fleet,
+    days: int,
+    strengths: Sequence[Strength],
+    taken: set[tuple[int, int]],
+    used: set[int],
+) -> list[Act]:
+    """Stories of what only logs of names show, on machines that no other story has used."""
+    rng = rng_of(fleet.seed, "planted", "dns")
+    room = [max(MOST_IN_DNS, MOST_IN_DNS * len(fleet.hosts) // 300)] * days
+    acts: list[Act] = []
+    for turn in range(days):
+        for kind in IN_DNS:
+            strength = strengths[turn % len(strengths)]
             acts += _one_story(fleet, kind, strength, turn, rng, days, room, used, taken)
     return acts
 

@@ -10,11 +10,15 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
+from shoal.simulate.act_traces import leave_traces, manner_of
 from shoal.simulate.acts import perform
 from shoal.simulate.behaviour import HostDay, ordinary_day
 from shoal.simulate.fleet import DOMAIN, Host, build_fleet
 from shoal.simulate.formats import ZEEK_HEADER, windows_lines, zeek_lines
+from shoal.simulate.records import Manner, Sources
 from shoal.simulate.story import STRENGTHS, Act, Simulation, Strength, plan_simulation
+from shoal.simulate.traces import add_traces
+from shoal.simulate.zeek_logs import LOGS
 
 HOSTS_A_FILE = 150
 """Machines of a file: part of what is written, whatever the number of tasks."""
@@ -39,6 +43,7 @@ class Request:
     ----------
     has_planted, has_benign : whether there are intrusions, and what only looks like them
     volume : how much goes on on an ordinary day, relative to the catalogue of roles
+    sources : which logs there are
     """
 
     hosts: int
@@ -49,6 +54,7 @@ class Request:
     has_planted: bool = True
     has_benign: bool = True
     volume: float = 1.0
+    sources: Sources = "basic"
 
 
 @lru_cache(maxsize=2)
@@ -61,6 +67,7 @@ def simulation_of(request: Request) -> Simulation:
         strengths=request.strengths,
         has_planted=request.has_planted,
         has_benign=request.has_benign,
+        sources=request.sources,
     )
 
 
@@ -71,7 +78,7 @@ def chunks_of(simulation: Simulation) -> list[tuple[int, int]]:
 
 
 def write_chunk(simulation: Simulation, day: int, chunk: int, folder: Path) -> int:
-    """Write the Windows and the Zeek file of a chunk; return how many records.
+    """Write the Windows and the Zeek files of a chunk; return how many records.
 
     The same bytes and time of change whenever it is done, so that a task may be done twice.
     """
@@ -81,18 +88,32 @@ def write_chunk(simulation: Simulation, day: int, chunk: int, folder: Path) -> i
         return 0
     day_name = simulation.date_of(day).isoformat()
     windows = _in_order(line for log in logs for line in windows_lines(log))
-    zeek = _in_order(line for log in logs for line in zeek_lines(log))
     until = simulation.date_of(day) + timedelta(days=1)
     _write_gz(folder / "windows" / day_name / f"events.{chunk:03d}.jsonl.gz", windows, until)
-    _write_gz(folder / "zeek" / day_name / f"conn.{chunk:03d}.log.gz", [ZEEK_HEADER, *zeek], until)
-    return len(windows) + len(zeek)
+    records = len(windows)
+    logs_written = LOGS if simulation.sources == "all" else {"conn": (ZEEK_HEADER, zeek_lines)}
+    for name, (header, lines_of) in logs_written.items():
+        lines = _in_order(line for log in logs for line in lines_of(log))
+        path = folder / "zeek" / day_name / f"{name}.{chunk:03d}.log.gz"
+        _write_gz(path, [header, *lines], until)
+        records += len(lines)
+    return records
 
 
 def log_of(simulation: Simulation, host: Host, day: int) -> HostDay:
     """All that a machine does on a day: what is ordinary, and what was planned beside it."""
     log = ordinary_day(simulation.fleet, host, day, simulation.date_of(day))
-    for act in simulation.acts_of(host, day):
+    launches, connections = len(log.processes), len(log.connections)
+    acts, begins = simulation.acts_of(host, day), []
+    manners: dict[int, Manner] = {}
+    for act in acts:
+        begins.append(len(log.connections))
         perform(act, log)
+        manners |= dict.fromkeys(range(begins[-1], len(log.connections)), manner_of(act))
+    if simulation.sources == "all":
+        add_traces(log, launches, connections, manners)
+        for act, begin in zip(acts, begins, strict=True):
+            leave_traces(act, log, begin)
     return log
 
 
