@@ -29,7 +29,11 @@ NIGHTS = Table(
         Column("model_versions", STRING_MAP, "model that served each entity type"),
         Column("config_hash", STRING, "hash of the configuration's meaning"),
         Column("input_hash", STRING, "hash of the raw files and earlier nights it stands on"),
-        Column("row_counts", COUNT_MAP, "rows by night table"),
+        Column(
+            "row_counts",
+            COUNT_MAP,
+            "rows by night table; silent: those of unscored without features of the day",
+        ),
         Column("published_ts", TIMESTAMP, "when it was published (UTC)", is_volatile=True),
     ),
     partition=("event_date",),

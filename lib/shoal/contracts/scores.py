@@ -195,6 +195,9 @@ OUTLIERS = Table(
     tolerance=MODEL_TOLERANCE,
 )
 
+SILENT = "silent"
+"""Reason of an entity that was to be expected and has no features of the day."""
+
 UNSCORED = Table(
     name="unscored",
     doc="Entities that got no score, and why: nothing is dropped without a row.",

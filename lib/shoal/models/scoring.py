@@ -14,7 +14,7 @@ from pyspark.sql import types as T
 from pyspark.sql.window import Window
 
 from shoal.contracts import ENTITY_SCORES, UNSCORED
-from shoal.contracts.scores import SEVERITIES
+from shoal.contracts.scores import SEVERITIES, SILENT
 from shoal.errors import DataError
 from shoal.kernels.calibration import p_value_interval
 from shoal.kernels.centroids import ClusterSpread
@@ -348,7 +348,7 @@ def silent_entities(presence: DataFrame, days: Sequence[date]) -> DataFrame:
         week_before.where(F.col("event_date").isin(list(days)))
         .join(two_before, KEYS, how="left_semi")
         .join(presence, KEYS, how="left_anti")
-        .select(*KEYS, "slice", F.lit("silent").alias("reason"), detail.alias("detail"))
+        .select(*KEYS, "slice", F.lit(SILENT).alias("reason"), detail.alias("detail"))
     )
 
 

@@ -18,6 +18,7 @@ from shoal.contracts import (
     OUTLIERS,
     UNSCORED,
 )
+from shoal.contracts.scores import SILENT
 from shoal.errors import DataError, TryAgainError
 from shoal.pipelines.context import Context, NightCounts
 from shoal.pipelines.dates import Dates
@@ -190,16 +191,22 @@ def _night(
 
 
 def _own_rows(context: Context, span: Span) -> NightCounts:
-    """Rows of each night by table; raise if a table holds rows of other inputs."""
+    """Rows of each night by table; raise if a table holds rows of other inputs.
+
+    Who is silent has no features, and is counted apart from those who have and are not scored.
+    """
+    is_silent = F.col("reason") == SILENT
+    names = {UNSCORED: F.when(is_silent, F.lit(SILENT)).otherwise(F.lit(UNSCORED.name))}
     marked = [
         context.warehouse.read(table)
         .where(F.col("event_date").isin(span.days))
-        .select(F.lit(table.name).alias("name"), "event_date", "run_id")
+        .select(names.get(table, F.lit(table.name)).alias("name"), "event_date", "run_id")
         for table in NIGHT_TABLES
     ]
     united = reduce(DataFrame.unionByName, marked)
     counted = united.groupBy("name", "event_date", "run_id").count().collect()
-    found: NightCounts = {day: {table.name: 0 for table in NIGHT_TABLES} for day in span.days}
+    kinds = [*(table.name for table in NIGHT_TABLES), SILENT]
+    found: NightCounts = {day: dict.fromkeys(kinds, 0) for day in span.days}
     foreign: dict[date, set[str]] = {}
     for name, day, run_id, count in counted:
         if run_id == span.run_ids[day]:

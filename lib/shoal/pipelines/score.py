@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
+from shoal.contracts.scores import SILENT
 from shoal.models.evidence import add_evidence
 from shoal.models.groups import groups_of
 from shoal.models.listing import EarlierLine, Entity, choose_lines, earlier_lines
@@ -110,12 +111,12 @@ def _write_scores(context: Context, span: Span, judged: DataFrame, rows: NightCo
     unscored = judged.where(~is_scored).select(*UNSCORED.column_names)
     with persisted(unscored.unionByName(silent)) as left_out:
         warehouse.replace_days(left_out, UNSCORED, span.days)
-        is_silent = F.col("reason") == "silent"
+        is_silent = F.col("reason") == SILENT
         known = dict(_counts(left_out.where(~is_silent))), dict(_counts(left_out.where(is_silent)))
     scored = dict(_counts(judged.where(is_scored)))
     for day, counts in rows.items():
         counts["scored"] = scored.get(day, 0)
-        counts["unscored"], counts["silent"] = (of_night.get(day, 0) for of_night in known)
+        counts["unscored"], counts[SILENT] = (of_night.get(day, 0) for of_night in known)
 
 
 def _counts(entity_days: DataFrame) -> list[tuple[date, int]]:

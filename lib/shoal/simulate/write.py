@@ -131,6 +131,9 @@ def write_labels(simulation: Simulation, path: Path) -> int:
         for kind, name in (("host", host.name), ("source_address", host.address)):
             rows.append((kind, name, "role", host.label))
             rows.append((kind, name, "site", host.site.name))
+        if simulation.sources == "all":
+            # The sensor knows addresses alone; whose they are tells a lease.
+            rows.append(("source_address", host.address, "host", host.name))
         people = [(user, host.label) for user in host.users]
         people.append((host.service_account, "service_account"))
         for user, role in people:
