@@ -196,11 +196,11 @@ def _own_rows(context: Context, span: Span) -> NightCounts:
     Who is silent has no features, and is counted apart from those who have and are not scored.
     """
     is_silent = F.col("reason") == SILENT
-    names = {UNSCORED: F.when(is_silent, F.lit(SILENT)).otherwise(F.lit(UNSCORED.name))}
+    name_of = {UNSCORED: F.when(is_silent, F.lit(SILENT)).otherwise(F.lit(UNSCORED.name))}
     marked = [
         context.warehouse.read(table)
         .where(F.col("event_date").isin(span.days))
-        .select(names.get(table, F.lit(table.name)).alias("name"), "event_date", "run_id")
+        .select(name_of.get(table, F.lit(table.name)).alias("name"), "event_date", "run_id")
         for table in NIGHT_TABLES
     ]
     united = reduce(DataFrame.unionByName, marked)
