@@ -152,7 +152,7 @@ def test_every_feature_of_a_small_day(spark: SparkSession) -> None:
     of_past = {
         name
         for name in FEATURE_NAMES
-        if name.startswith(("new_", "peer_new_", "fleet_new_", "missing_"))
+        if name.startswith(("new_", "peer_new_", "fleet_new_", "missing_", "lost_"))
         or name == "rare_day_value_count"
         or "_change_" in name
     }

@@ -37,7 +37,8 @@ class Feature:
 
     ``is_count`` marks heavy-tailed, non-negative measures that preparation may log; shares and
     positions on a circle are left alone. ``is_modelled`` is false of what the models know already:
-    the share of one count in another is their difference once both are logged.
+    the share of one count in another is their difference once both are logged; and of what depends
+    on how full a window is, which makes everybody strange while that of a young fleet fills.
     """
 
     name: str
@@ -279,6 +280,7 @@ _WINDOWS = (
         Feature(
             f"{dimension.name}_distinct_{days}d", dimension.plural,
             f"distinct {dimension.plural} within {days} days, the day included", known=_SLOW,
+            is_modelled=False,
         )
         for dimension in DIMENSIONS
         if dimension.name in WINDOWED_DIMENSIONS
@@ -287,8 +289,9 @@ _WINDOWS = (
     *(
         Feature(
             f"lost_{dimension.name}_count", dimension.plural,
-            f"{dimension.plural} seen on the same weekday of both weeks before, and not on the day",
-            known=_ABSENCE,
+            f"{dimension.plural} seen on the same weekday of both weeks before, and not on the day; "
+            "null for who was not there on both",
+            known=_ABSENCE, is_modelled=False,
         )
         for dimension in DIMENSIONS
         if dimension.name in LASTING_DIMENSIONS
@@ -308,13 +311,14 @@ _WINDOWS = (
         for days in HORIZONS
         for feature in (
             Feature(f"active_days_{days}d", "days",
-                f"days with activity among {days}, the day included", False, _RHYTHM),
+                f"days with activity among {days}, the day included", False, _RHYTHM,
+                is_modelled=False),
             Feature(f"event_count_mean_{days}d", "events",
                 f"mean events of the days with activity among {days}, the day included",
-                known=_SLOW),
+                known=_SLOW, is_modelled=False),
             Feature(f"bytes_out_mean_{days}d", "bytes",
                 f"mean bytes out of the days with activity among {days}, the day included",
-                known=_SLOW),
+                known=_SLOW, is_modelled=False),
         )
     ),
     *(

@@ -13,6 +13,7 @@ COMMON_SHARE = 0.9
 MIN_PEERS = 10
 """Entities of a slice below which nothing is said to be what peers have."""
 _WEEK = HORIZONS[0]
+_WEEKS_BEFORE = (7, 14)
 _SLICE = ["event_date", "entity_type", "slice"]
 _MEASURES = ("event_count", "bytes_out")
 
@@ -57,7 +58,8 @@ def _days_reached(windows: Windows) -> Column:
                     F.lit(day).alias("event_date"),
                     *(within[n].alias(f"in_{n}d") for n in HORIZONS),
                     # On the same weekday of both weeks before: usual for the day.
-                    (~windows.in_day(day) & windows.days_ago(day, 7, 14)).alias("is_lost"),
+                    windows.days_ago(day, *_WEEKS_BEFORE).alias("is_usual"),
+                    windows.in_day(day).alias("in_day"),
                     windows.seen_before(day, _WEEK).alias("is_old"),
                 ),
             )
@@ -68,7 +70,8 @@ def _days_reached(windows: Windows) -> Column:
 def _aggregate_spread(reached: DataFrame) -> DataFrame:
     """Distinct values within each horizon, and usual ones that a day lacks."""
     counts = {f"in_{n}d": F.count_if(f"in_{n}d") for n in HORIZONS}
-    counts["is_lost"] = F.count_if("is_lost")
+    counts["is_usual"] = F.count_if("is_usual")
+    counts["is_lost"] = F.count_if(F.col("is_usual") & ~F.col("in_day"))
     by_dimension = reached.groupBy(*KEY, "dimension").agg(
         *(column.alias(name) for name, column in counts.items())
     )
@@ -82,7 +85,14 @@ def _aggregate_spread(reached: DataFrame) -> DataFrame:
         f"{dimension}_distinct_{n}d": of(dimension, f"in_{n}d")
         for dimension in WINDOWED_DIMENSIONS
         for n in HORIZONS
-    } | {f"lost_{dimension}_count": of(dimension, "is_lost") for dimension in LASTING_DIMENSIONS}
+    }
+    # Not known, rather than none, of who was not there itself: else the first days on which
+    # anything can be missed would look like none before.
+    was_there = of("total", "is_usual") > 0
+    features |= {
+        f"lost_{dimension}_count": F.when(was_there, of(dimension, "is_lost"))
+        for dimension in LASTING_DIMENSIONS
+    }
     return (
         by_dimension.groupBy(*KEY)
         .agg(measures)
