@@ -1,126 +1,131 @@
-"""What the lists of a fleet find with a family of features left out, for each family.
+"""What a list finds with a family of features left out, for each family, as a Markdown table.
 
-The fleet has been run: its activity and its features are taken from its tables as they are, under
-the identity that each night has with the other setting. Only models, scores and lists are made
-anew, in tables of their own that are removed when they have been held against the truth.
+For each family one model a type of entity is fitted on the nights before those that are judged; a
+list are the strangest of hosts and addresses together, ``outliers.capacity`` a night, by the score
+alone. It takes features from the tables of a fleet that has been run, and writes nothing.
 """
 
 import argparse
-import shutil
+import csv
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from unittest.mock import patch
 
-from pyspark.sql import SparkSession
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from shoal.config import load_settings
-from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_LABELS, INGEST_FILES
-from shoal.contracts.features import FEATURES
-from shoal.log import set_up_logging
-from shoal.pipelines import evaluate as evaluate_module
-from shoal.pipelines import nightly as nightly_module
-from shoal.pipelines.context import Context, open_context
-from shoal.pipelines.dates import Dates
-from shoal.pipelines.span import Span, begin_writing, count_entities
-from shoal.report.pages import tables_page
+from shoal.config import Settings, load_settings
+from shoal.contracts import ENTITY_FEATURES
+from shoal.contracts.features import FEATURE_BY_NAME
+from shoal.models.fit import fit_models
+from shoal.models.peer_models import PeerModels, peer_model
+from shoal.models.scoring import judge_entities
+from shoal.models.vectors import add_vector
+from shoal.pipelines.fit import fit_request, reference_rows
+from shoal.report.text import render
 from shoal.spark.nights import Night, published_nights, read_published
 from shoal.spark.session import start_session
-from shoal.spark.tables import Warehouse, apply_contracts, open_warehouse
+from shoal.spark.tables import open_warehouse
 
 
 def main() -> int:
-    """Run every family that occurs and is not there yet; print each with its number of features."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--conf", required=True, help="configuration of the fleet")
     parser.add_argument("--truth", type=Path, required=True)
-    parser.add_argument("--last", type=int, default=14, help="nights held against the truth")
-    parser.add_argument("--out", type=Path, required=True, help="folder of FAMILY.json")
-    parser.add_argument("--family", nargs="*", help="only these; `none` leaves nothing out")
+    parser.add_argument("--last", type=int, default=14, help="nights that are judged")
     asked = parser.parse_args()
     settings = load_settings(asked.conf)
-    set_up_logging(settings.log.level, settings.log.format)
     spark = start_session(settings, name="shoal ablation")
-    asked.out.mkdir(parents=True, exist_ok=True)
-    source = open_warehouse(spark, settings)
-    nights = published_nights(source)
-    occurring = families_of(source, nights)
-    for family in asked.family or sorted(occurring):
-        done = asked.out / f"{family}.json"
-        if not done.exists():
-            told = told_without(family, spark, asked, source, nights)
-            done.write_text(told, encoding="utf-8")
-        print(f"{family} {occurring.get(family, 0)}", flush=True)
+    warehouse = open_warehouse(spark, settings)
+    nights = published_nights(warehouse)
+    planted = read_planted(asked.truth)
+
+    def features_of(of: Sequence[Night]) -> DataFrame:
+        return read_published(warehouse, ENTITY_FEATURES, of).persist()
+
+    before, judged = features_of(nights[: -asked.last]), features_of(nights[-asked.last :])
+    days = {night.event_date for night in nights[-asked.last :]}
+    listed, families = lists_of(spark, settings, before, judged)
+    rows = [{"left out": "nothing", "features": 0, **recall(listed, planted, days)}]
+    for family in sorted(families):
+        listed, _ = lists_of(spark, without(settings, family), before, judged)
+        found = recall(listed, planted, days)
+        rows.append({"left out": family, "features": families[family], **found})
     spark.stop()
+    print(render(rows, "md"))
     return 0
 
 
-def families_of(source: Warehouse, nights: Sequence[Night]) -> dict[str, int]:
-    """Number of modelled features of each family that are not the same for all entity-nights."""
-    names = [feature.name for feature in FEATURES if feature.is_modelled]
-    rows = read_published(source, ENTITY_FEATURES, nights)
-    [found] = rows.agg(*((F.min(n) < F.max(n)).alias(n) for n in names)).collect()
-    counts: dict[str, int] = defaultdict(int)
-    for feature in FEATURES:
-        if feature.is_modelled and found[feature.name]:
-            counts[feature.known.family] += 1
-    return dict(counts)
+def without(settings: Settings, family: str) -> Settings:
+    """The settings with a family left out."""
+    left_out = [*settings.fit.leave_out, family]
+    return settings.model_copy(
+        update={"fit": settings.fit.model_copy(update={"leave_out": left_out})}
+    )
 
 
-def told_without(
-    family: str,
-    spark: SparkSession,
-    asked: argparse.Namespace,
-    source: Warehouse,
-    nights: Sequence[Night],
-) -> str:
-    """What `shoal evaluate` says of the fleet with the family left out, as JSON."""
-    folder = asked.out / f"{family}.tables"
-    shutil.rmtree(folder, ignore_errors=True)
-    left_out = "" if family == "none" else family
-    overrides = [f"storage.path={folder}", f"fit.leave_out=[{left_out}]"]
-    context = open_context(spark, load_settings(asked.conf, overrides))
-    apply_contracts(context.warehouse)
-    for table in (INGEST_FILES, ENTITY_LABELS):
-        context.warehouse.append(source.read(table), table)
-    first, last = nights[0].event_date, nights[-1].event_date
-    with patch.multiple(
-        nightly_module, ingest=nothing_to_read, build_features=taken_from(source, nights)
-    ):
-        nightly_module.nightly(context, Dates(first, last, is_range=True))
-    # The rules beside the lists know no models: nothing about them changes.
-    with patch.object(evaluate_module, "_trivial_lists", lambda *_: {}):
-        found = evaluate_module.evaluate(context, asked.truth, last=asked.last)
-    shutil.rmtree(folder)
-    return tables_page(found, "json")
+def lists_of(
+    spark: SparkSession, settings: Settings, before: DataFrame, judged: DataFrame
+) -> tuple[set[tuple[date, str]], Counter[str]]:
+    """(night, entity) of every list, and how many features of each family the models had."""
+    scored, features = [], set()
+    for kind in ("host", "source_address"):
+        own = before.where(F.col("entity_type") == kind)
+        rows, names, feature_set = reference_rows(own, settings, kind)
+        fitted = fit_models(rows, fit_request(settings, kind, feature_set, names))
+        models = PeerModels.of(
+            [peer_model({**row, "model_version": kind}) for row in fitted.models]
+        )
+        [model] = models.of_types()
+        features |= set(model.feature_names)
+        days = [row[0] for row in judged.select("event_date").distinct().collect()]
+        vectors = add_vector(
+            judged.where(F.col("entity_type") == kind),
+            [model.vector_rule(F.col("entity_type") == kind)],
+        )
+        scored.append(
+            judge_entities(
+                vectors, dict.fromkeys(days, models), min_events=settings.score.min_events
+            )
+            .where(F.col("anomaly_score").isNotNull())
+            .select("event_date", "entity_id", "anomaly_score")
+            .toPandas()
+        )
+    both = pd.concat(scored).sort_values(["anomaly_score", "entity_id"], ascending=[False, True])
+    top = both.groupby("event_date").head(settings.outliers.capacity)
+    families = Counter(
+        FEATURE_BY_NAME[name].known.family if name in FEATURE_BY_NAME else "profile"
+        for name in features
+    )
+    families.pop("profile", None)
+    return set(zip(top["event_date"], top["entity_id"], strict=True)), families
 
 
-def nothing_to_read(context: Context, window: object) -> None:
-    """Stand in for the ingest: the ledger has been copied."""
+def read_planted(path: Path) -> list[dict[str, str]]:
+    """Rows of the truth that are intrusions."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file) if row["is_planted"] == "true"]
 
 
-def taken_from(source: Warehouse, nights: Sequence[Night]) -> Callable[[Context, Span], Span]:
-    """A step in place of `build_features` that takes its rows from where they have been made."""
-    known = {night.event_date: night for night in nights}
-
-    def take(context: Context, span: Span) -> Span:
-        with context.night_step("features", span.run_ids, subject=str(span)) as rows:
-            begin_writing(context, span)
-            own: list[date] = span.days
-            for table in (ENTITY_ACTIVITY, ENTITY_FEATURES):
-                frame = read_published(source, table, [known[day] for day in own])
-                renamed = frame.withColumn("run_id", span.run_id_column())
-                context.warehouse.replace_days(renamed, table, own)
-            entities = count_entities(context, span)
-            for day, count in entities.items():
-                rows[day]["entities"] = count
-        return replace(span, entities=entities)
-
-    return take
+def recall(
+    listed: set[tuple[date, str]], planted: Sequence[dict[str, str]], nights: set[date]
+) -> dict[str, float]:
+    """Share of planted host-nights whose host or address was listed: of all, and by kind."""
+    hits: dict[str, list[bool]] = defaultdict(list)
+    for row in planted:
+        night = date.fromisoformat(row["event_date"])
+        if night in nights:
+            names = (row["host"], row["source_address"])
+            hits[row["kind"]].append(any((night, name) in listed for name in names))
+    every = [hit for own in hits.values() for hit in own]
+    shares = {kind: sum(own) / len(own) for kind, own in sorted(hits.items())}
+    return {
+        kind: round(share, 3) for kind, share in ({"all": sum(every) / len(every)} | shares).items()
+    }
 
 
 if __name__ == "__main__":

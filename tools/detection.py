@@ -46,9 +46,10 @@ def main() -> int:
     options = ("--hosts", str(asked.hosts), "--strength", asked.strength,
                "--sources", asked.sources)  # fmt: skip
     if asked.ablation:
-        seed = asked.seeds[0]
-        whole = run_fleet(asked.work, seed, options)
-        print(ablation_table(whole, run_without(fleet_folder(asked.work, seed, options))))
+        run_fleet(asked.work, asked.seeds[0], options)
+        folder = fleet_folder(asked.work, asked.seeds[0], options)
+        fleet = ("--conf", str(folder / "fleet.yaml"), "--truth", str(folder / "logs/truth.csv"))
+        print(python(str(ROOT / "tools/ablation.py"), *fleet))
         return 0
     clean = ("--hosts", str(asked.clean_hosts), "--volume", "0.5", "--no-planted", "--no-benign")
     found = {seed: run_fleet(asked.work, seed, options) for seed in asked.seeds}
@@ -81,20 +82,6 @@ def run_fleet(work: Path, seed: int, options: Sequence[str]) -> Tables:
 def fleet_folder(work: Path, seed: int, options: Sequence[str]) -> Path:
     """Where a fleet has its logs, tables and results."""
     return work / "-".join(str(part).strip("-") for part in (seed, *options))
-
-
-def run_without(folder: Path) -> dict[str, tuple[int, Tables]]:
-    """By family of features, how many it has, and what `shoal evaluate` says without it."""
-    out = folder / "ablation"
-    told = python(
-        str(ROOT / "tools/ablation.py"), "--conf", str(folder / "fleet.yaml"),
-        "--truth", str(folder / "logs/truth.csv"), "--out", str(out),
-    )  # fmt: skip
-    counts = [line.split() for line in told.splitlines()]
-    return {
-        family: (int(count), json.loads((out / f"{family}.json").read_text(encoding="utf-8")))
-        for family, count in counts
-    }
 
 
 def configuration(folder: Path, logs: Path) -> dict[str, Any]:
@@ -156,31 +143,6 @@ def recall_tables(found: dict[int, Tables]) -> list[str]:
         markdown(heads, lists),
         markdown(["kind", "strength", "listed", "active", "recall"], by_kind),
     ]
-
-
-def ablation_table(whole: Tables, without: dict[str, tuple[int, Tables]]) -> str:
-    """Recall of all and of each kind that is planted, with nothing and each family left out."""
-    runs = {"nothing": (0, whole), **without}
-    by_run = {name: _recalls(tables) for name, (_, tables) in runs.items()}
-    base = by_run["nothing"]
-    kinds = sorted(kind for kind in base if kind)
-    rows = []
-    for name, (count, _) in runs.items():
-        own = by_run[name]
-        shares = (own[""], own[""] - base[""], *(own[kind] for kind in kinds))
-        rows.append([name, count, f"{shares[0]:.3f}", f"{shares[1]:+.3f}",
-                     *(f"{share:.2f}" for share in shares[2:])])  # fmt: skip
-    return markdown(["left out", "features", "recall", "difference", *kinds], rows)
-
-
-def _recalls(tables: Tables) -> dict[str, float]:
-    """Share of planted host-nights that are listed, by kind, and of all by the empty name."""
-    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for row in titled(tables, "Planted host-nights"):
-        for name in ("", row["kind"]):
-            sums[name][0] += row["listed"]
-            sums[name][1] += row["active"]
-    return {name: listed / active for name, (listed, active) in sums.items()}
 
 
 def calibration_tables(quiet: Sequence[Tables]) -> list[str]:

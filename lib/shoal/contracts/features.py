@@ -289,7 +289,7 @@ _WINDOWS = (
     *(
         Feature(
             f"lost_{dimension.name}_count", dimension.plural,
-            f"{dimension.plural} seen on the same weekday of both weeks before, and not on the day; "
+            f"{dimension.plural} seen on the same weekday of both weeks before, not on the day; "
             "null for who was not there on both",
             known=_ABSENCE, is_modelled=False,
         )

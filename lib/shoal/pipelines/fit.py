@@ -171,7 +171,7 @@ def _fit_on(context: Context, nights: Sequence[Night], entity_type: str) -> FitR
     published = read_published(context.warehouse, ENTITY_FEATURES, nights)
     reference = published.where(F.col("entity_type") == F.lit(entity_type))
     rows, names, feature_set = reference_rows(reference, settings, entity_type)
-    return fit_models(rows, _request(settings, entity_type, feature_set, names))
+    return fit_models(rows, fit_request(settings, entity_type, feature_set, names))
 
 
 def _shared_columns(
@@ -237,9 +237,10 @@ def _value_names(reference: DataFrame) -> list[str]:
     return sorted(row[0] for row in rows)
 
 
-def _request(
+def fit_request(
     settings: Settings, entity_type: str, feature_set: str, names: Sequence[str]
 ) -> FitRequest:
+    """What the settings ask of a fit by these features, those of :func:`reference_rows`."""
     fit = settings.fit
     is_count = {
         name: FEATURE_BY_NAME[name].is_count if feature_set == BUILTIN else True for name in names
