@@ -56,7 +56,7 @@ def main() -> int:
         found = recall(listed, planted, days)
         rows.append({"left out": family, "features": families[family], **found})
     spark.stop()
-    print(render(rows, "md"))
+    print(render(rows, list(rows[0]), "md"))
     return 0
 
 

@@ -27,7 +27,7 @@ from shoal.spark.nights import publish_nights
 
 # Across the end of a month; the window is shorter than the nights one by one, so that it moves.
 DAYS = [date(2024, 4, 27) + timedelta(days=number) for number in range(8)]
-N_SINGLE = 4
+N_SINGLE = 3
 LATE = DAYS[2]
 TABLES = (ENTITY_ACTIVITY, ENTITY_FEATURES)
 
