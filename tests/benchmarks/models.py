@@ -181,6 +181,7 @@ def skew(spark: SparkSession, scale: float) -> str:
             f"features of {n_rows:,} events, {words}: {own:.1f} s, balanced {other:.1f} s, "
             f"ratio {own / other:.2f}"
         )
+        print(told[-1], file=sys.stderr, flush=True)
     return "\n".join(told)
 
 

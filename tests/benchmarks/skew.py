@@ -32,7 +32,7 @@ def skewed_and_balanced(
 ) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
     """Work of a skewed day and of a balanced one.
 
-    Both have as many pairs of entity and value, and as many rows of each pair.
+    Both have as many rows, and as many pairs of entity and value but where all are of one value.
 
     Parameters
     ----------
@@ -67,11 +67,11 @@ def _features_of(warehouse: Warehouse, kind: str, path: str) -> Callable[[], Non
             written.where(F.col("dimension") == "total")
             .select("entity_type", "entity_id")
             .distinct()
-            .withColumn("slice", F.lit("all"))
+            .withColumns({"slice": F.lit("all"), "image": F.lit(None).cast("string")})
         )
         with aggregated(
-            written, peers, Windows.of([DAY], [DAY], 14), rare_share=0.01, profile_terms=200,
-            home_networks=["10.0.0.0/8"],
+            written, peers, Windows.of([DAY], [DAY], 28), novelty_days=14, rare_share=0.01,
+            profile_terms=200, home_networks=["10.0.0.0/8"],
         ) as features:  # fmt: skip
             features.write.format("noop").mode("overwrite").save()
 
