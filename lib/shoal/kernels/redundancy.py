@@ -32,14 +32,16 @@ def repeated_features(
     ----------
     values : ``(n_rows, n_features)``, NaN where not known
     is_count : ``(n_features,)`` whether a feature is a count
-    max_correlation : largest absolute Pearson correlation of features that both are kept
+    max_correlation : largest absolute Pearson correlation of features that both are kept; 1 keeps
+        all
     """
     standardized = _standardized(values, np.asarray(is_count, dtype=bool))
     correlations = standardized.T @ standardized / len(standardized)
     kept: list[int] = []
     repeated = []
     for feature in range(len(correlations)):
-        own = np.abs(correlations[feature, kept])
+        # Rounding takes that of a copy beyond 1.
+        own = np.minimum(np.abs(correlations[feature, kept]), 1.0)
         nearest = int(own.argmax()) if len(own) else -1
         if len(own) and own[nearest] > max_correlation:
             correlation = float(correlations[feature, kept[nearest]])

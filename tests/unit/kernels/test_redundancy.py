@@ -20,6 +20,10 @@ def test_the_first_of_those_alike_is_kept() -> None:
     assert places(values, [False] * 5) == [(2, 1), (3, 0), (4, 1)]
 
 
+def test_a_limit_of_one_keeps_copies() -> None:
+    assert places(np.column_stack([BASE, BASE]), [True, True], 1.0) == []
+
+
 def test_counts_are_held_against_each_other_by_their_logs() -> None:
     # Their squares follow counts in the log alone.
     values = np.column_stack([BASE, BASE**2])
