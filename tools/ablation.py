@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.config import Settings, load_settings
@@ -49,10 +49,10 @@ def main() -> int:
 
     before, judged = features_of(nights[: -asked.last]), features_of(nights[-asked.last :])
     days = {night.event_date for night in nights[-asked.last :]}
-    listed, families = lists_of(spark, settings, before, judged)
+    listed, families = lists_of(settings, before, judged, days)
     rows = [{"left out": "nothing", "features": 0, **recall(listed, planted, days)}]
     for family in sorted(families):
-        listed, _ = lists_of(spark, without(settings, family), before, judged)
+        listed, _ = lists_of(without(settings, family), before, judged, days)
         found = recall(listed, planted, days)
         rows.append({"left out": family, "features": families[family], **found})
     spark.stop()
@@ -69,7 +69,7 @@ def without(settings: Settings, family: str) -> Settings:
 
 
 def lists_of(
-    spark: SparkSession, settings: Settings, before: DataFrame, judged: DataFrame
+    settings: Settings, before: DataFrame, judged: DataFrame, days: set[date]
 ) -> tuple[set[tuple[date, str]], Counter[str]]:
     """(night, entity) of every list, and how many features of each family the models had."""
     scored, features = [], set()
@@ -82,7 +82,6 @@ def lists_of(
         )
         [model] = models.of_types()
         features |= set(model.feature_names)
-        days = [row[0] for row in judged.select("event_date").distinct().collect()]
         vectors = add_vector(
             judged.where(F.col("entity_type") == kind),
             [model.vector_rule(F.col("entity_type") == kind)],

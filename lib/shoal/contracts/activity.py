@@ -205,6 +205,9 @@ PROFILE_DIMENSIONS = ("program", "port", "domain", "user_agent", "package", "sys
 HORIZONS = (7, 14, 28)
 """Days that windows of an entity's history reach back."""
 
+WEEKS_BEFORE = (7, 14)
+"""Days before one: who or what was there on both is usual for its weekday, and else missed."""
+
 WINDOWED_DIMENSIONS = ("program", "user", "target_host", "peer_address", "port", "domain")
 """Dimensions whose distinct values are counted over weeks: what is done low and slow."""
 

@@ -4,7 +4,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
-from shoal.contracts.activity import HORIZONS, LASTING_DIMENSIONS, WINDOWED_DIMENSIONS
+from shoal.contracts.activity import (
+    HORIZONS,
+    LASTING_DIMENSIONS,
+    WEEKS_BEFORE,
+    WINDOWED_DIMENSIONS,
+)
 from shoal.features.daily import ENTITY, KEY
 from shoal.spark.days import Windows
 
@@ -13,7 +18,6 @@ COMMON_SHARE = 0.9
 MIN_PEERS = 10
 """Entities of a slice below which nothing is said to be what peers have."""
 _WEEK = HORIZONS[0]
-_WEEKS_BEFORE = (7, 14)
 _SLICE = ["event_date", "entity_type", "slice"]
 _MEASURES = ("event_count", "bytes_out")
 
@@ -58,7 +62,7 @@ def _days_reached(windows: Windows) -> Column:
                     F.lit(day).alias("event_date"),
                     *(within[n].alias(f"in_{n}d") for n in HORIZONS),
                     # On the same weekday of both weeks before: usual for the day.
-                    windows.days_ago(day, *_WEEKS_BEFORE).alias("is_usual"),
+                    windows.days_ago(day, *WEEKS_BEFORE).alias("is_usual"),
                     windows.in_day(day).alias("in_day"),
                     windows.seen_before(day, _WEEK).alias("is_old"),
                 ),

@@ -14,6 +14,7 @@ from pyspark.sql import types as T
 from pyspark.sql.window import Window
 
 from shoal.contracts import ENTITY_SCORES, UNSCORED
+from shoal.contracts.activity import HORIZONS, WEEKS_BEFORE
 from shoal.contracts.scores import SEVERITIES, SILENT
 from shoal.errors import DataError
 from shoal.kernels.calibration import p_value_interval
@@ -28,10 +29,8 @@ _PEERS = ["event_date", "entity_type", "slice"]
 _ENTITY = ["entity_type", "entity_id"]
 INTERVAL = ("p_value_low", "p_value_high")
 ABOUT_PAST = ("history_days", "peers", "is_undecided")
-HISTORY_DAYS = 28
+HISTORY_DAYS = max(HORIZONS)
 """Days in which those of an entity are counted that it was there on."""
-SILENT_WITHIN = 14
-"""Days before the night in which an entity must have been there to be missed."""
 MOVED_WITHIN = 7
 """Nights among which those are counted on which an entity moved against the frozen model."""
 MOVED_SCORE, MOVED_P = 2.0, 0.01
@@ -338,11 +337,12 @@ def silent_entities(presence: DataFrame, days: Sequence[date]) -> DataFrame:
     entity × day: the keys, ``slice`` of the week before, ``reason``, ``detail``
     """
     week_before, two_before = (
-        presence.withColumn("event_date", F.date_add("event_date", n)) for n in (7, 14)
+        presence.withColumn("event_date", F.date_add("event_date", n)) for n in WEEKS_BEFORE
     )
+    shortest, longest = WEEKS_BEFORE
     detail = F.concat(
-        F.lit("there on "), F.date_sub("event_date", 14), F.lit(" and "),
-        F.date_sub("event_date", 7), F.lit(", without an event on the day"),
+        F.lit("there on "), F.date_sub("event_date", longest), F.lit(" and "),
+        F.date_sub("event_date", shortest), F.lit(", without an event on the day"),
     )  # fmt: skip
     return (
         week_before.where(F.col("event_date").isin(list(days)))

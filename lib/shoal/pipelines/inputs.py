@@ -48,15 +48,7 @@ class Inputs:
 
 def days_with_data(warehouse: Warehouse, start: date, end: date) -> list[date]:
     """UTC days from ``start`` to ``end`` that any raw file has events of, in order."""
-    day = F.explode("event_days").alias("day")
-    rows = (
-        warehouse.read(INGEST_FILES)
-        .select(day)
-        .where(F.col("day").between(F.lit(start), F.lit(end)))
-        .distinct()
-        .collect()
-    )
-    return sorted(row[0] for row in rows)
+    return sorted(set().union(*days_by_source(warehouse, start, end).values()))
 
 
 def read_inputs(warehouse: Warehouse, days: Sequence[date], *, since: date) -> Inputs:
@@ -67,7 +59,7 @@ def read_inputs(warehouse: Warehouse, days: Sequence[date], *, since: date) -> I
         nights={night.event_date: night for night in read_nights(warehouse, since, last)},
         labels=_labels_by_start(warehouse, last),
         changes=read_changes(warehouse),
-        source_days=_days_by_source(warehouse, since, last),
+        source_days=days_by_source(warehouse, since, last),
     )
 
 
@@ -94,7 +86,7 @@ def _files_by_day(warehouse: Warehouse, days: Sequence[date]) -> dict[date, list
     return found
 
 
-def _days_by_source(warehouse: Warehouse, start: date, end: date) -> dict[str, set[date]]:
+def days_by_source(warehouse: Warehouse, start: date, end: date) -> dict[str, set[date]]:
     """Days from ``start`` to ``end`` that each source has events of."""
     day = F.explode("event_days").alias("day")
     rows = (

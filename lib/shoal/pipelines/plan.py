@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from shoal.config import Settings, config_hash
-from shoal.contracts.activity import HORIZONS
+from shoal.contracts.activity import HORIZONS, WEEKS_BEFORE
 from shoal.errors import DataError
 from shoal.models.registry import (
     NightModels,
@@ -25,7 +25,7 @@ from shoal.models.registry import (
     next_sequence,
     serving_models,
 )
-from shoal.models.scoring import HISTORY_DAYS, MOVED_WITHIN
+from shoal.models.scoring import MOVED_WITHIN
 from shoal.pipelines.context import Context
 from shoal.pipelines.inputs import DayFile, Inputs, labels_hash, read_inputs
 from shoal.spark.nights import Night
@@ -196,7 +196,7 @@ def _stopped_sources(
 
     Their day it is if they had events on its weekday in both weeks before: as with entities.
     """
-    weeks = {day - timedelta(days=n) for n in (7, 14)}
+    weeks = {day - timedelta(days=n) for n in WEEKS_BEFORE}
     return sorted(
         source.name
         for source in settings.sources
@@ -239,7 +239,6 @@ def _days_back(settings: Settings) -> int:
     return max(
         settings.features.novelty_days,
         *HORIZONS,
-        HISTORY_DAYS,
         settings.fit.window_days,
         settings.score.self_days,
         MOVED_WITHIN,

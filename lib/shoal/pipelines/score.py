@@ -16,7 +16,6 @@ from shoal.models.reasons import add_reasons
 from shoal.models.scoring import (
     HISTORY_DAYS,
     MOVED_WITHIN,
-    SILENT_WITHIN,
     add_golden_shift,
     add_past,
     add_self_p_value,
@@ -47,11 +46,13 @@ def score(context: Context, span: Span) -> Span:
         span = with_models(context, span)
         rules = vector_rules(span.models or {})
         features = read_own(context, ENTITY_FEATURES, span)
+        looked_back_on = span.looked_back_on(HISTORY_DAYS)
+        presence = read_published(context.warehouse, ENTITY_FEATURES, looked_back_on)
         with (
             persisted(add_vector(features, rules)) as entity_days,
-            persisted(_judged(context, span, entity_days)) as judged,
+            persisted(_judged(context, span, entity_days, presence)) as judged,
         ):
-            _write_scores(context, span, judged, rows)
+            _write_scores(context, span, judged, presence, rows)
             _write_lists(context, span, entity_days, judged, rows)
     return span
 
@@ -73,7 +74,7 @@ def vector_rules(models: Mapping[date, PeerModels]) -> list[VectorRule]:
     ]
 
 
-def _judged(context: Context, span: Span, entity_days: DataFrame) -> DataFrame:
+def _judged(context: Context, span: Span, entity_days: DataFrame, presence: DataFrame) -> DataFrame:
     """Every entity's day with its score, or why there is none, and what its own past says."""
     settings = context.settings
     min_events = F.lit(settings.score.min_events)
@@ -85,7 +86,6 @@ def _judged(context: Context, span: Span, entity_days: DataFrame) -> DataFrame:
     judged = judge_entities(counted, span.models or {}, min_events=settings.score.min_events)
     days = max(settings.score.self_days, MOVED_WITHIN)
     past = read_published(context.warehouse, ENTITY_SCORES, span.past(days))
-    presence = read_published(context.warehouse, ENTITY_FEATURES, span.looked_back_on(HISTORY_DAYS))
     return (
         judged.transform(add_golden_shift)
         .transform(
@@ -101,26 +101,22 @@ def _judged(context: Context, span: Span, entity_days: DataFrame) -> DataFrame:
     )
 
 
-def _write_scores(context: Context, span: Span, judged: DataFrame, rows: NightCounts) -> None:
+def _write_scores(
+    context: Context, span: Span, judged: DataFrame, presence: DataFrame, rows: NightCounts
+) -> None:
     warehouse = context.warehouse
     is_scored = F.col("reason").isNull()
     scores = judged.where(is_scored).select(*ENTITY_SCORES.column_names)
     warehouse.replace_days(scores, ENTITY_SCORES, span.days)
-    presence = read_published(warehouse, ENTITY_FEATURES, span.looked_back_on(SILENT_WITHIN))
     silent = silent_entities(presence, span.days).withColumn("run_id", span.run_id_column())
     unscored = judged.where(~is_scored).select(*UNSCORED.column_names)
-    with persisted(unscored.unionByName(silent)) as left_out:
-        warehouse.replace_days(left_out, UNSCORED, span.days)
-        is_silent = F.col("reason") == SILENT
-        known = dict(_counts(left_out.where(~is_silent))), dict(_counts(left_out.where(is_silent)))
-    scored = dict(_counts(judged.where(is_scored)))
-    for day, counts in rows.items():
-        counts["scored"] = scored.get(day, 0)
-        counts["unscored"], counts[SILENT] = (of_night.get(day, 0) for of_night in known)
-
-
-def _counts(entity_days: DataFrame) -> list[tuple[date, int]]:
-    return [(day, int(n)) for day, n in entity_days.groupBy("event_date").count().collect()]
+    with persisted(silent) as missed:
+        warehouse.replace_days(unscored.unionByName(missed), UNSCORED, span.days)
+        n_silent: dict[date, int] = dict(missed.groupBy("event_date").count().collect())
+    counts = judged.groupBy("event_date").agg(F.count_if(is_scored), F.count_if(~is_scored))
+    for day, scored, left_out in counts.collect():
+        rows[day] |= {"scored": int(scored), "unscored": int(left_out)}
+        rows[day][SILENT] = int(n_silent.get(day, 0))
 
 
 def _write_lists(

@@ -6,7 +6,7 @@ the act cannot do without.
 
 from collections.abc import Callable
 
-from shoal.simulate.acts import TUNNEL_QUERIES_A_SOCKET
+from shoal.simulate.acts import TUNNEL_QUERIES_A_SOCKET, user_of
 from shoal.simulate.behaviour import DAY_S, HostDay
 from shoal.simulate.fleet import Fleet, number_of
 from shoal.simulate.names import WORDS
@@ -76,20 +76,18 @@ def _write(
         traces.files.append(FileWrite(float(rng.uniform(3e4, 7e4)), program, user, path))
 
 
-def _user(log: HostDay) -> str:
-    return log.account("user", 1)[0] if log.host.role.users else log.host.service_account
-
-
 def _tor_client(act: Act, log: HostDay, traces: Traces, first: int) -> None:
     """The bundle is unpacked on the first day."""
     if act.nth_day:
         return
     if act.strength == "weak":
-        _write(log, traces, 1, "firefox.exe", _user(log), _LOCAL + "Updater\\updater.exe")
+        _write(log, traces, 1, "firefox.exe", user_of(log), _LOCAL + "Updater\\updater.exe")
         return
     folder = "C:\\Users\\{user}\\Desktop\\Tor Browser\\"
     count = 2 if act.strength == "middle" else 6
-    _write(log, traces, count, "firefox.exe", _user(log), folder + "tor.exe", folder + "{word}.dll")
+    _write(
+        log, traces, count, "firefox.exe", user_of(log), folder + "tor.exe", folder + "{word}.dll"
+    )
 
 
 def _java_worker(act: Act, log: HostDay, traces: Traces, first: int) -> None:
@@ -101,7 +99,7 @@ def _beacon(act: Act, log: HostDay, traces: Traces, first: int) -> None:
     """The master's code is a library that the program of everybody is given."""
     if act.strength == "weak":
         return
-    user, name = _user(log), WORDS[number_of(log.fleet.seed, act.story) % len(WORDS)]
+    user, name = user_of(log), WORDS[number_of(log.fleet.seed, act.story) % len(WORDS)]
     library = (_LOCAL + f"Temp\\{name}.dll").format(user=user)
     if not act.nth_day:
         _write(log, traces, 1, "explorer.exe", user, library)
@@ -129,7 +127,7 @@ def _exfiltration(act: Act, log: HostDay, traces: Traces, first: int) -> None:
         program, pattern = "tar", "/var/tmp/{n}.tar.gz"
     elif act.strength == "weak":
         pattern = "C:\\Windows\\Temp\\{n}.zip"
-    _write(log, traces, count, program, _user(log), pattern)
+    _write(log, traces, count, program, user_of(log), pattern)
 
 
 def _lateral_movement(act: Act, log: HostDay, traces: Traces, first: int) -> None:
@@ -146,7 +144,7 @@ def _lateral_movement(act: Act, log: HostDay, traces: Traces, first: int) -> Non
 
 def _group(act: Act, log: HostDay, traces: Traces, first: int) -> None:
     """The letter is opened, and what it brings is written."""
-    user = _user(log)
+    user = user_of(log)
     if not act.nth_day:
         letter = _LOCAL + "Microsoft\\Windows\\INetCache\\Content.Outlook\\invoice.docm"
         _write(log, traces, 1, "outlook.exe", user, letter)
@@ -184,7 +182,7 @@ def _tool(act: Act, log: HostDay, traces: Traces, first: int) -> None:
     if not act.nth_day:
         name = act.story.replace("developer_", "")
         path = f"C:\\Users\\{{user}}\\Downloads\\{name}.exe"
-        _write(log, traces, 1, "chrome.exe", _user(log), path)
+        _write(log, traces, 1, "chrome.exe", user_of(log), path)
 
 
 _TRACES: dict[str, Callable[[Act, HostDay, Traces, int], None]] = {

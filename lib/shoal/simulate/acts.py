@@ -32,6 +32,11 @@ def _person(log: HostDay) -> str:
     return log.account("user", 1)[0]
 
 
+def user_of(log: HostDay) -> str:
+    """Who acts on a machine: a person where there are any, else its service account."""
+    return _person(log) if log.host.role.users else log.host.service_account
+
+
 def _tor_client(act: Act, log: HostDay) -> None:
     """A browser of its own in the user's folder, and long connections to a few relays."""
     user = _person(log)
@@ -120,7 +125,7 @@ def _exfiltration(act: Act, log: HostDay) -> None:
     peer = odd_address(log.fleet, "storage", act.story)
     windows = log.host.role.is_windows
     program, parent = ("powershell.exe", "svchost.exe") if windows else ("curl", "sh")
-    user = _person(log) if log.host.role.users else log.host.service_account
+    user = user_of(log)
     seconds = log.at_hours(count, 0.5, 5.0)
     log.launch(seconds[: max(1, count // 4)], program, parent, user)
     log.connect(seconds, program, [peer] * count, 443, user, out=float(out), into=4_000,
@@ -169,7 +174,7 @@ def _dns_tunnel(act: Act, log: HostDay) -> None:
     """Data leaves in names that are asked for; only what is loud asks without the system's help."""
     count = _by_strength(act, {"weak": 30, "middle": 240, "strong": 1_500})
     windows = log.host.role.is_windows
-    user = _person(log) if log.host.role.users else log.host.service_account
+    user = user_of(log)
     shell, parent = ("powershell.exe", "explorer.exe") if windows else ("python3", "sh")
     log.launch(log.seconds(1), shell, parent, user)
     program, by = ("svchost.exe" if windows else "systemd-resolved"), "system"
