@@ -71,6 +71,7 @@ def features_of(
     past: Sequence[date] | None = None,
     novelty_days: int = 3,
     slices: Column | None = None,
+    address_databases: Sequence[str] = (),
 ) -> DataFrame:
     """Features of some days that may look back on each other, or on ``past``."""
     # Activity is read from a table elsewhere; as a plan it would stand in each of a dozen branches.
@@ -97,6 +98,7 @@ def features_of(
         rare_share=0.1,
         profile_terms=5,
         home_networks=["10.0.0.0/8"],
+        address_databases=address_databases,
     ) as features:
         return features.localCheckpoint()
 

@@ -22,7 +22,7 @@ from pydantic import (
 RUNTIME_SECTIONS = frozenset({"storage", "spark", "log", "lease"})
 """Sections that change how Shoal runs, never what its numbers mean."""
 
-MEANING_VERSION = 6
+MEANING_VERSION = 7
 """Raised when the same configuration and inputs give other numbers than the Shoal before."""
 
 BuiltinEntity = Literal["host", "user", "source_address", "container", "image"]
@@ -197,6 +197,21 @@ class Site(Section):
         return timezone
 
 
+class Aliases(Section):
+    """Domains by which names that mean one machine, or one account, are told to do so."""
+
+    host_domains: list[str] = Field(default_factory=list)
+    user_domains: dict[str, list[str]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _each_means_one(self) -> "Aliases":
+        spellings = [name.lower() for names in self.user_domains.values() for name in names]
+        shorts = [name.lower() for name in self.user_domains]
+        if repeated := _repeated([*spellings, *shorts]):
+            raise ValueError(f"user_domains: one name for two domains: {repeated}")
+        return self
+
+
 class Features(Section):
     """What features look back on."""
 
@@ -366,8 +381,10 @@ class Settings(Section):
             "169.254.0.0/16", "fc00::/7", "fe80::/10", "::1/128",
         ]
     )  # fmt: skip
+    address_databases: list[str] = Field(default_factory=list)
     sites: list[Site] = Field(default_factory=list)
     labels: list[str | LabelTable] = Field(default_factory=list)
+    aliases: Aliases = Aliases()
     ingest: Ingest = Ingest()
     features: Features = Features()
     fit: Fit = Fit()

@@ -136,11 +136,26 @@ DIMENSIONS = (
     Dimension("host", "hosts", _LOGONS),
     Dimension("logon_source", "addresses", _LOGONS, "logged on from"),
     Dimension(
+        "logon_country", "countries",
+        Knowledge("logon", "credentials used abroad", "costly", "T1078"),
+        "logged on from, by the address databases",
+    ),
+    Dimension(
         "target_host", "hosts", Knowledge("logon", "moving between hosts", "hard", "T1021"),
         "logged on to, as another host reports",
     ),
     Dimension("peer_address", "peer addresses", _TRAFFIC),
     Dimension("peer_network", "peer networks", _TRAFFIC),
+    Dimension(
+        "peer_owner", "network owners",
+        Knowledge("network", "talking to other providers", "costly", "T1583"),
+        "of peer addresses, by the address databases",
+    ),
+    Dimension(
+        "peer_country", "countries",
+        Knowledge("network", "talking to other countries", "costly", "T1583"),
+        "of peer addresses, by the address databases",
+    ),
     Dimension(
         "port", "service ports", Knowledge("network", "scans and unusual services", "hard", "T1046")
     ),

@@ -105,7 +105,7 @@ ENTITY_FEATURES = Table(
         RUN_ID,
     ),
     partition=("event_date",),
-    version=3,
+    version=4,
     is_night=True,
     retention_days=400,
 )

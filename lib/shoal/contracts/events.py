@@ -164,6 +164,12 @@ PACKAGE = (
     Column("package_type", STRING, "deb, rpm, …"),
 )
 
+LEASE = (
+    Column("source_ip", STRING, "address given; host_name is who holds it from now on"),
+    Column("source_mac", STRING, "hardware address of who holds it, lower-cased"),
+    Column("duration_us", LONG, "for how long it was given, in microseconds"),
+)
+
 SYSCALL = (
     Column("syscall_name", STRING, "system call"),
     Column("is_failed", BOOLEAN, "it returned an error"),
@@ -219,6 +225,12 @@ EVENTS_SYSCALL = _events(
     "syscall", "System calls other than those that start programs or connect.", SYSCALL
 )
 
+EVENTS_LEASE = _events(
+    "lease",
+    "Addresses given to hosts: they say whose an address is, and are no feature of it.",
+    LEASE,
+)
+
 FEATURE_VALUES = T.ArrayType(
     struct(
         name=(STRING, "name of the feature, as the user's table has it"),
@@ -253,6 +265,7 @@ EVENT_TABLES = {
     "email": EVENTS_EMAIL,
     "package": EVENTS_PACKAGE,
     "syscall": EVENTS_SYSCALL,
+    "lease": EVENTS_LEASE,
     "feature": FEATURE_ROWS,
 }
 

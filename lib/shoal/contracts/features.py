@@ -335,9 +335,18 @@ _WINDOWS = (
     ),
 )  # fmt: skip
 
+_TRAVEL = (
+    Feature(
+        "travel_speed_max_kmh", "km/h",
+        "fastest travel between places that the user logged on from, one after the other, taken as "
+        "an hour at least; 0 within 100 km, null if the address databases place none",
+        known=Knowledge("logon", "credentials used in two places", "costly", "T1078"),
+    ),
+)  # fmt: skip
+
 FEATURES: tuple[Feature, ...] = (
     *_TOTALS, *_TEXTS, *_FLAGS, *_DISTINCT, *_CONCENTRATION, *_NOVEL, *_RARE, *_SURPRISES,
-    *_EXCESSES, *_RARE_PEERS, *_WINDOWS,
+    *_EXCESSES, *_RARE_PEERS, *_WINDOWS, *_TRAVEL,
 )  # fmt: skip
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 FEATURE_BY_NAME: dict[str, Feature] = {feature.name: feature for feature in FEATURES}

@@ -11,8 +11,10 @@ from pyspark.sql.window import Window
 from shoal.contracts.entities import GAP_BINS, HOUR_SLOTS, LARGEST_SUM
 from shoal.features.aliases import resolve_aliases
 from shoal.features.dimensions import explode_dimensions, gap_bin
-from shoal.features.entities import account, explode_entities, image_name
+from shoal.features.entities import explode_entities, image_name
 from shoal.features.kinds import TABLE_KINDS, TableKind
+from shoal.features.names import Names, unify_names
+from shoal.features.places import country, owner
 from shoal.features.text import entropy_mbit
 from shoal.features.values import cut
 
@@ -20,6 +22,7 @@ _ENDS_OF_CONNECTIONS = ("source_ip", "destination_ip", "network_direction")
 """Columns that tell an address's part in an event, null where a table has none."""
 _WITH_GAPS = {"network": ("peer_address", "peer_address"), "web": ("web_address", "destination_ip")}
 """Dimension, and column of its values, whose gaps between events are counted, by table."""
+_AS_WRITTEN = Names()
 _KEYS = ["event_date", "entity_type", "entity_id", "dimension", "value"]
 _COUNTS = [
     "event_count",
@@ -56,7 +59,10 @@ def aggregate_activity(
     *,
     entity_columns: Mapping[str, str],
     sites: Sequence[SiteHours] = (),
+    names: Names = _AS_WRITTEN,
     aliases: DataFrame | None = None,
+    holders: DataFrame | None = None,
+    address_databases: Sequence[str] = (),
 ) -> DataFrame:
     """Aggregate events to entity × day × dimension × value.
 
@@ -65,7 +71,10 @@ def aggregate_activity(
     events : normalised events by table, a key of ``TABLE_KINDS``
     entity_columns : column that names the entity, by type
     sites : time zones by host name; all other hosts live by UTC
+    names : domains that hosts' and accounts' names are shortened by
     aliases : as `shoal.features.aliases.aliases_of` yields, if there are any
+    holders : as `shoal.features.holders.aggregate_holders` yields, if there are any
+    address_databases : paths of what `shoal.features.places` looks addresses up in
 
     Returns
     -------
@@ -75,15 +84,15 @@ def aggregate_activity(
     shown, with_gaps = [], []
     for table, frame in events.items():
         kind = TABLE_KINDS[table]
-        own = frame.withColumn("account", account())
+        own = unify_names(frame, names)
         # A connection that a sensor saw stays its address's: the host may report it, too.
-        if aliases is not None and table != "network":
-            own = resolve_aliases(own, aliases)
+        if table != "network":
+            own = resolve_aliases(own, aliases, holders)
         measured = _add_measures(own, table, kind, sites, entity_columns)
         # An event shows some ten values for each of three entities: events alike are counted
         # before they are multiplied, not after.
         alike = _merge(measured, _alike(measured))
-        entities = explode_entities(alike, entity_columns)
+        entities = _add_places(explode_entities(alike, entity_columns), table, address_databases)
         by_value = explode_dimensions(entities, table, kind, list(entity_columns))
         shown.append(by_value.select(*_KEYS, "hour", *_MEASURES))
         if table in _WITH_GAPS:
@@ -151,6 +160,18 @@ def _add_measures(
         _hour(sites).alias("hour"),
         *(measure.alias(name) for name, measure in measures.items()),
     )
+
+
+def _add_places(entity_events: DataFrame, table: str, databases: Sequence[str]) -> DataFrame:
+    """Rows of an entity in and out; with what only the address databases know of their ends."""
+    if table == "network":
+        peer = F.col("peer_address")
+        places = {"peer_owner": owner(peer, databases), "peer_country": country(peer, databases)}
+    elif table == "auth":
+        places = {"logon_country": country(F.col("source_ip"), databases)}
+    else:
+        places = {}
+    return entity_events.withColumns(places)
 
 
 def _alike(measured: DataFrame) -> list[str]:

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from shoal.contracts.activity import DIMENSIONS, FLAGS, KINDS, PROFILE_DIMENSIONS
 from shoal.contracts.entities import GAP_BINS, HOUR_SLOTS
 from shoal.contracts.features import FEATURE_NAMES, TEXTS, TOP_DIMENSIONS
+from shoal.features.places import aggregate_travel
 from shoal.features.slices import is_inside
 
 ENTITY = ["entity_type", "entity_id"]
@@ -39,6 +40,7 @@ def aggregate_features(
     *,
     profile_terms: int,
     home_networks: Sequence[str],
+    address_databases: Sequence[str] = (),
 ) -> DataFrame:
     """Aggregate days of activity to one row of features an entity and day.
 
@@ -50,6 +52,7 @@ def aggregate_features(
     peers : the ``slice`` of every entity
     profile_terms : most terms kept in ``profile``
     home_networks : addresses outside these are external
+    address_databases : paths of what `shoal.features.places` looks addresses up in
 
     Returns
     -------
@@ -60,10 +63,17 @@ def aggregate_features(
         .join(_aggregate_values(activity, home_networks), KEY, how="left")
         .join(novelty, KEY, how="left")
         .join(history, KEY, how="left")
+        .transform(_with_travel, activity, address_databases)
         .join(peers, ENTITY, how="inner")
     )
     doubles = [F.col(name).cast("double").alias(name) for name in FEATURE_NAMES]
     return measured.select(*KEY, "slice", *doubles, "profile")
+
+
+def _with_travel(measured: DataFrame, activity: DataFrame, databases: Sequence[str]) -> DataFrame:
+    if not databases:
+        return measured.withColumn("travel_speed_max_kmh", F.lit(None).cast("double"))
+    return measured.join(aggregate_travel(activity, databases), KEY, how="left")
 
 
 def _by_value(dimension: str, measures: Sequence[str]) -> Column:

@@ -19,13 +19,6 @@ ITSELF = {"host": "host", "user": "user", "source_address": "logon_source", "ima
 """Dimension whose only value would be the entity itself."""
 
 
-def account() -> Column:
-    r"""``domain\name``; a domain alone is nobody."""
-    name = F.when(F.col("user_name") != "", F.col("user_name"))
-    with_domain = F.concat(F.col("user_domain"), F.lit("\\"), name)
-    return F.coalesce(with_domain, name)
-
-
 def image_name() -> Column:
     """Image without its tag and digest: what the containers of all its versions have in common."""
     return F.regexp_replace(F.col("container_image"), r"(@.*|:[^:/@]*(@.*)?)$", "")

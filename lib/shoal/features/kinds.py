@@ -119,6 +119,8 @@ def _network_dimensions() -> Columns:
         "program_port": joined(program, port),
         "service": F.col("network_protocol"),
         "peer_network": network,
+        "peer_owner": F.col("peer_owner"),
+        "peer_country": F.col("peer_country"),
         "program_network": joined(program, network),
     }
 
@@ -134,6 +136,7 @@ def _auth_dimensions() -> Columns:
     return {
         "logon_type": F.col("logon_type").cast("string"),
         "logon_source": F.col("source_ip"),
+        "logon_country": F.col("logon_country"),
         "auth_package": F.col("auth_package"),
         "target_host": F.col("target_host_name"),
     }
@@ -260,3 +263,6 @@ TABLE_KINDS: Mapping[str, TableKind] = {
         traits=("syscall_name",), dimensions=lambda: {"syscall": F.col("syscall_name")}
     ),
 }  # fmt: skip
+
+ADDRESS_TABLES = frozenset({"dns", "web", "tls", "file"})
+"""Tables whose events a sensor reports by address alone, without the host."""

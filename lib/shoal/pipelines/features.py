@@ -1,6 +1,6 @@
 """Events of some nights → ``entity_activity`` and ``entity_features``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -18,7 +18,9 @@ from shoal.features.aliases import aliases_of
 from shoal.features.daily import aggregate_features
 from shoal.features.entities import BUILTIN_COLUMNS
 from shoal.features.history import aggregate_history
-from shoal.features.kinds import TABLE_KINDS
+from shoal.features.holders import HOLDER_TABLES, aggregate_holders
+from shoal.features.kinds import ADDRESS_TABLES, TABLE_KINDS
+from shoal.features.names import Names
 from shoal.features.novelty import aggregate_novelty, compare_with_past, value_days
 from shoal.features.slices import add_slice
 from shoal.pipelines.context import Context
@@ -47,17 +49,43 @@ def _write_activity(context: Context, span: Span) -> None:
     known = {kind for plan in span.plans for file in plan.files for kind in file.kinds}
     # What no file has events of need not be looked for; of nothing at all there is no activity.
     kinds = [kind for kind in TABLE_KINDS if kind in known]
-    aliases = aliases_of(labels_in_force(context.warehouse, span.days[0]))
-    if settings.event_entity_types and kinds:
+    if not settings.event_entity_types or not kinds:
+        warehouse.replace_days(warehouse.frame(ENTITY_ACTIVITY, []), ENTITY_ACTIVITY, span.days)
+        return
+    names = Names(
+        [domain.lower() for domain in settings.aliases.host_domains],
+        {
+            short.lower(): [name.lower() for name in spellings]
+            for short, spellings in settings.aliases.user_domains.items()
+        },
+    )
+    aliases = aliases_of(labels_in_force(context.warehouse, span.days[0]), names)
+    events = {kind: _own_events(warehouse, kind, span) for kind in kinds}
+    with _holders(warehouse, span, known, names) as holders:
         activity = aggregate_activity(
-            {kind: _own_events(warehouse, kind, span) for kind in kinds},
+            events,
             entity_columns=_entity_columns(settings),
             sites=_site_hours(settings),
+            names=names,
             aliases=None if aliases.isEmpty() else aliases,
+            holders=holders,
+            address_databases=settings.address_databases,
         ).withColumn("run_id", span.run_id_column())
-    else:
-        activity = warehouse.frame(ENTITY_ACTIVITY, [])
-    warehouse.replace_days(activity, ENTITY_ACTIVITY, span.days)
+        warehouse.replace_days(activity, ENTITY_ACTIVITY, span.days)
+
+
+@contextmanager
+def _holders(
+    warehouse: Warehouse, span: Span, known: Set[str], names: Names
+) -> Iterator[DataFrame | None]:
+    """Which host held an address at what time; None if nobody asks, or nothing tells."""
+    tell = known & HOLDER_TABLES
+    if not tell or not known & ADDRESS_TABLES:
+        yield None
+        return
+    events = {kind: _own_events(warehouse, kind, span) for kind in tell}
+    with persisted(aggregate_holders(events, names)) as holders:
+        yield None if holders.isEmpty() else holders
 
 
 def _write_features(context: Context, span: Span) -> None:
@@ -72,6 +100,7 @@ def _write_features(context: Context, span: Span) -> None:
         rare_share=settings.features.rare_share,
         profile_terms=settings.features.profile_terms,
         home_networks=settings.home_networks,
+        address_databases=settings.address_databases,
     ) as built_in:
         frame = built_in.withColumn("feature_set", F.lit("builtin"))
         if settings.feature_entity_types:
@@ -89,6 +118,7 @@ def aggregated(
     rare_share: float,
     profile_terms: int,
     home_networks: Sequence[str],
+    address_databases: Sequence[str] = (),
 ) -> Iterator[DataFrame]:
     """Features of the days of windows, as `aggregate_features` yields, what is read twice kept.
 
@@ -111,6 +141,7 @@ def aggregated(
             peers.select("entity_type", "entity_id", "slice"),
             profile_terms=profile_terms,
             home_networks=home_networks,
+            address_databases=address_databases,
         )
 
 

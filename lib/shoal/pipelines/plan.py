@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from shoal.config import Settings, config_hash
 from shoal.contracts.activity import HORIZONS, WEEKS_BEFORE
 from shoal.errors import DataError
+from shoal.features.places import content_hashes
 from shoal.models.registry import (
     NightModels,
     ServingModel,
@@ -123,6 +124,8 @@ def plan_nights(context: Context, days: Sequence[date]) -> list[NightPlan]:
     ------
     DataError
         If no raw file has an event of one of the days.
+    ConfigError
+        If an address database cannot be read.
     """
     settings = context.settings
     back = timedelta(days=_days_back(settings))
@@ -130,9 +133,10 @@ def plan_nights(context: Context, days: Sequence[date]) -> list[NightPlan]:
     since = min(days) - back - timedelta(days=settings.features.novelty_days)
     inputs = read_inputs(context.warehouse, days, since=since)
     meaning = config_hash(settings)
+    databases = content_hashes(settings.address_databases)
     plans = []
     for day in sorted(days):
-        plan = _plan_one(settings, meaning, day, inputs)
+        plan = _plan_one(settings, meaning, databases, day, inputs)
         inputs = replace(
             inputs,
             nights={**inputs.nights, day: plan.night},
@@ -142,7 +146,9 @@ def plan_nights(context: Context, days: Sequence[date]) -> list[NightPlan]:
     return plans
 
 
-def _plan_one(settings: Settings, meaning: str, day: date, inputs: Inputs) -> NightPlan:
+def _plan_one(
+    settings: Settings, meaning: str, databases: Sequence[str], day: date, inputs: Inputs
+) -> NightPlan:
     files = inputs.files.get(day)
     if not files:
         raise DataError(
@@ -159,7 +165,7 @@ def _plan_one(settings: Settings, meaning: str, day: date, inputs: Inputs) -> Ni
     contents = sorted({file.content_hash for file in files})
     run_ids = [night.run_id for night in earlier]
     labels = labels_hash(inputs, day)
-    input_hash = _hash([contents, run_ids, labels])
+    input_hash = _hash([contents, run_ids, labels, databases])
     golden = golden_models(inputs.changes, day, golden_nights(settings))
     frozen = {kind: model.model_version for kind, model in golden.items()}
     identity = [

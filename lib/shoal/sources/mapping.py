@@ -85,7 +85,7 @@ _BY_NAME: Mapping[str, Callable[[Column], Column]] = {
         ("user_domain", "user_id", "container_image", "email_sender", "email_reply_to"),
         c.clean_lower,
     ),
-    **dict.fromkeys(("email_recipient", "package_name", "file_hash"), c.clean_lower),
+    **dict.fromkeys(("email_recipient", "package_name", "file_hash", "source_mac"), c.clean_lower),
     **dict.fromkeys(("process_path", "process_parent_path", "file_path", "url_path"), _path),
     **dict.fromkeys(
         ("process_name", "process_parent_name", "process_original_name", "file_name"),

@@ -9,9 +9,11 @@ http  web        the request and the answer's status
 ssl   tls        the session's name, version, fingerprint and certificate
 ssh   auth       the logon, and whether it succeeded as far as its size tells
 files file       a file seen on the network, of the one that asked for it
+dhcp  lease      the address that a client was given, and its name
 ====  =========  ==============================================================
 
-Other logs (weird, notice, …) are told by their path and ignored by type. A header belongs to its
+Other logs (weird, notice, …) are told by their path and ignored by type, leases without an address
+or a client's name as ``zeek-dhcp-unnamed``. A header belongs to its
 file: fields differ by file, and their order is read from ``#fields``.
 """
 
@@ -40,6 +42,8 @@ FIELDS = (
     # files
     "tx_hosts", "rx_hosts", "filename", "mime_type", "total_bytes", "seen_bytes", "sha256", "sha1",
     "md5",
+    # dhcp
+    "mac", "host_name", "client_fqdn", "assigned_addr", "lease_time",
 )  # fmt: skip
 _WORDS = {"event_ts": "ts", "source_ip": "id.orig_h", "destination_ip": "id.resp_h"}
 FAILED_STATES = ("S0", "REJ", "RSTOS0", "RSTRH", "SH", "SHR")
@@ -147,7 +151,16 @@ def _add_cells(records: DataFrame) -> DataFrame:
         .withColumn("cells", F.when(~F.col("is_json") & has_cells, _split(value)))
         .transform(add_object, "json", F.when(F.col("is_json"), value), _JSON_FIELDS)
         .withColumn("record_type", F.concat(F.lit("zeek-"), c.slug(log_path)))
+        .transform(_set_apart_offers)
     )
+
+
+def _set_apart_offers(records: DataFrame) -> DataFrame:
+    """An exchange that gave no address, or to a client without a name, tells nothing of a host."""
+    tells_nothing = _field("assigned_addr").isNull() | _client_name().isNull()
+    is_offer = (F.col("record_type") == "zeek-dhcp") & tells_nothing
+    record_type = F.when(is_offer, "zeek-dhcp-unnamed").otherwise(F.col("record_type"))
+    return records.withColumn("record_type", record_type)
 
 
 def _path_of_name(file_name: Column) -> Column:
@@ -293,6 +306,17 @@ def _files() -> EventRule:
     return EventRule("file", texts, action="transferred", needs=("source_ip",))
 
 
+def _dhcp() -> EventRule:
+    texts = {
+        "event_ts": _field("ts"),
+        "source_ip": _field("assigned_addr"),
+        "host_name": _client_name(),
+        "source_mac": _field("mac"),
+        "duration_s": _field("lease_time"),
+    }
+    return EventRule("lease", texts, needs=("source_ip", "host_name"))
+
+
 _LOGS: Mapping[str, Callable[[], EventRule]] = {
     "zeek-conn": _conn,
     "zeek-dns": _dns,
@@ -300,7 +324,12 @@ _LOGS: Mapping[str, Callable[[], EventRule]] = {
     "zeek-ssl": _ssl,
     "zeek-ssh": _ssh,
     "zeek-files": _files,
+    "zeek-dhcp": _dhcp,
 }
+
+
+def _client_name() -> Column:
+    return F.coalesce(_field("client_fqdn"), _field("host_name"))
 
 
 def _first_address(addresses: Column) -> Column:

@@ -215,11 +215,11 @@ def test_other_logs_are_ignored_by_type(spark: SparkSession, tmp_path: Path) -> 
     rows = parse(
         spark,
         tmp_path,
-        conn__log=[*header(["ts", "x"], path="dhcp"), "1\t2", "1\t2\t3"],
+        conn__log=[*header(["ts", "x"], path="sip"), "1\t2", "1\t2\t3"],
         ntp__log=[*header(["ts"], path="ntp")],
         odd__log=[*header(["ts"], path="my; log"), "1"],
     )
-    assert [row.ignored_type for row in rows] == ["zeek-dhcp", "zeek-dhcp", "zeek-my-log"]
+    assert [row.ignored_type for row in rows] == ["zeek-sip", "zeek-sip", "zeek-my-log"]
 
 
 def test_the_sample_of_every_log_is_read_as_recorded(spark: SparkSession) -> None:
