@@ -71,7 +71,7 @@ def _features_of(warehouse: Warehouse, kind: str, path: str) -> Callable[[], Non
         )
         with aggregated(
             written, peers, Windows.of([DAY], [DAY], 28), novelty_days=14, rare_share=0.01,
-            profile_terms=200, home_networks=["10.0.0.0/8"],
+            profile_terms=2000, home_networks=["10.0.0.0/8"],
         ) as features:  # fmt: skip
             features.write.format("noop").mode("overwrite").save()
 

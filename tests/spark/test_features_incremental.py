@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from tests.support.address_databases import write_databases
 from tests.support.equality import differences
 from tests.support.nights import made_warehouse, settings_for
 from tests.support.raw_logs import HOME, RawLogs
@@ -43,6 +44,7 @@ class Days:
             sources=self.logs.sources,
             entities=["host", "user", "source_address", "container", "image"],
             features={"novelty_days": 2},
+            address_databases=write_databases(folder),
         )
         made_warehouse(empty_tables, settings)
         self.context: Context = open_context(spark, settings)

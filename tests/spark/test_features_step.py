@@ -108,6 +108,28 @@ def values_of(spark: SparkSession, rows: Sequence[tuple[Any, ...]], column: Colu
     return [row[0] for row in spark.createDataFrame(rows, names).select(column).collect()]
 
 
+def test_a_profile_holds_packages_once_and_of_many_terms_the_same_everywhere(
+    spark: SparkSession,
+) -> None:
+    def package(name: str, host: str, count: int = 1) -> list[dict[str, Any]]:
+        return [{"package_name": name, "host_name": host}] * count
+
+    many = [f"p{number}" for number in range(30)]
+    rows = [row for name in many for host in ("a", "b") for row in package(name, host)]
+    # However often a snapshot lists it, a package is there or is not.
+    rows += package("bash", "c", 3) + package("nmap", "c")
+    activity = activity_of(spark, "package", rows)
+    profile = {
+        row["entity_id"]: {term["term"]: term["count"] for term in row["profile"]}
+        for row in features_of(activity, [DAY]).where("entity_type = 'host'").collect()
+    }
+    assert profile["c"] == {"package=bash": 1, "package=nmap": 1}
+    # Five of thirty are kept, the same of both, and not the first ones by name.
+    assert profile["a"] == profile["b"]
+    assert len(profile["a"]) == 5
+    assert set(profile["a"]) != {f"package={name}" for name in sorted(many)[:5]}
+
+
 def test_samples_are_the_first_and_the_last_id_in_the_order_of_text(spark: SparkSession) -> None:
     ids = ["8" + "0" * 31, "0123456789abcdef" * 2, "f" * 32, "7" + "f" * 31, "0" * 31 + "1"]
     rows = [{"process_name": "a.exe", "event_id": event_id} for event_id in ids]

@@ -193,13 +193,18 @@ def test_equal_scores_go_by_key_whatever_the_partitions(spark: SparkSession) -> 
         assert [line["entity_id"] for line in lines_of(tonight.repartition(n))] == ["a", "b", "c"]
 
 
-def test_self_p_value_does_not_hang_on_the_last_digits(spark: SparkSession) -> None:
-    tonight = scores_of(spark, {"a": 0.3 + 1e-9, "b": 2.0})
+def test_self_p_value_goes_from_what_peers_say_to_what_its_own_past_says(
+    spark: SparkSession,
+) -> None:
+    # By a last digit stranger than its past: as strange, all the same.
+    tonight = scores_of(spark, {"a": 0.3 + 1e-9, "b": 2.0, "new": 2.0})
     past = past_of(spark, {"a": 0.3, "b": 0.3}, 9)
     with_past = add_past(tonight, past, past_days=28, max_p_value=0.05)
-    scored = add_self_p_value(with_past, min_nights=5)
+    scored = add_self_p_value(with_past, prior_nights=5)
     found = {row["entity_id"]: row["self_p_value"] for row in scored.collect()}
-    assert found == pytest.approx({"a": 1.0, "b": 0.1})
+    as_peers = 5 * 10**-0.3
+    expected = {"a": (9 + as_peers) / 14, "b": 5 * 0.01 / 14, "new": 0.01}
+    assert found == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_past_of_a_night_is_its_window_whether_stored_or_scored_at_once(

@@ -27,7 +27,7 @@ DAYS = [date(2024, 3, day) for day in (4, 5, 7, 8)]
 LATE = DAYS[2]
 SETTINGS = [
     "fit.every_days=30", "outliers.max_p_value=0.6", "outliers.capacity=4",
-    "score.self_min_nights=2", "score.self_days=3", "features.novelty_days=2",
+    "score.self_prior_nights=2.0", "score.self_days=3", "features.novelty_days=2",
 ]  # fmt: skip
 
 

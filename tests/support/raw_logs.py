@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 DATA = Path(__file__).resolve().parents[1] / "data"
-ZEEK = ("conn", "dns", "http", "ssl", "ssh", "files")
+ZEEK = ("conn", "dns", "http", "ssl", "ssh", "files", "dhcp")
 MACHINES = 6
 HOME = "10.0.0.1"
 """The one machine that calls home, every half hour."""
@@ -140,6 +140,8 @@ def _zeek_values(rng: Random, day: date) -> dict[str, str]:
         "uri": f"/{rng.random()}",
         "user_agent": f"agent/{_pool(rng, day)}",
         "mime_type": rng.choice(["text/html", "application/x-dosexec"]),
+        "assigned_addr": source,
+        "client_fqdn": _machine(rng),
     }
 
 
@@ -180,7 +182,7 @@ def _windows_values(rng: Random, day: date, host: int) -> dict[str, Any]:
         "CommandLine": f"run {rng.random()}",
         "SourceIp": f"10.0.0.{host}",
         "DestinationIp": f"203.0.113.{_pool(rng, day)}",
-        "IpAddress": _address(rng),
+        "IpAddress": rng.choice([_address(rng), f"203.0.113.{_pool(rng, day)}"]),
     }
 
 

@@ -217,7 +217,7 @@ class Features(Section):
 
     novelty_days: int = Field(default=14, ge=1)
     rare_share: float = Field(default=0.01, gt=0, lt=1)
-    profile_terms: int = Field(default=200, ge=0, le=10_000)
+    profile_terms: int = Field(default=2000, ge=0, le=100_000)
 
 
 def _count_or_auto(largest: int) -> BeforeValidator:
@@ -281,7 +281,7 @@ class Score(Section):
     """Scoring."""
 
     min_events: int = Field(default=5, ge=1)
-    self_min_nights: int = Field(default=5, ge=2)
+    self_prior_nights: float = Field(default=5.0, gt=0)
     self_days: int = Field(default=28, ge=1)
 
 

@@ -59,7 +59,11 @@ SCORE_COLUMNS = (
         "to say on which side it lies",
     ),
     Column("anomaly_score", DOUBLE, "−log10 of p_value: higher is stranger, 3 is 1 in 1,000"),
-    Column("self_p_value", DOUBLE, "share of its own past nights as strange; null without one"),
+    Column(
+        "self_p_value",
+        DOUBLE,
+        "share of its own past nights as strange, drawn to p_value where they are few",
+    ),
     Column("severity", STRING, "critical, high, medium or low: fixed steps of anomaly_score"),
     Column(
         "golden_score",

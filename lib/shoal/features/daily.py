@@ -245,11 +245,18 @@ def beacon_regularity(gap_counts: Column, hour_counts: Column) -> Column:
 
 
 def _profile(profile_terms: int) -> Column:
-    """The commonest terms of an entity's day, most events first, then by name."""
+    """The terms of an entity's day, most events first.
+
+    Of a day with more than ``profile_terms`` those with few events are kept by their hash: the same
+    ones on every machine, and a new one as likely as any.
+    """
     is_term = F.col("dimension").isin(*PROFILE_DIMENSIONS)
-    term = F.struct(
-        (-F.col("event_count")).alias("rank"), F.concat_ws("=", "dimension", "value").alias("term")
+    # What stays on a machine is there or is not: how often a snapshot lists it says nothing.
+    count = F.when(F.col("dimension") == "package", F.lit(1).cast("long")).otherwise(
+        F.col("event_count")
     )
+    name = F.concat_ws("=", "dimension", "value")
+    term = F.struct((-count).alias("rank"), F.xxhash64(name).alias("hash"), name.alias("term"))
     ordered = F.sort_array(F.collect_list(F.when(is_term, term)))
     kept = F.slice(ordered, 1, profile_terms)
     terms = F.transform(

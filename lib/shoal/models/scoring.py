@@ -288,13 +288,16 @@ def add_golden_shift(judged: DataFrame) -> DataFrame:
     return judged.withColumn("golden_shift", shift - F.coalesce(usual, of_type))
 
 
-def add_self_p_value(scores: DataFrame, *, min_nights: int) -> DataFrame:
-    """Add ``self_p_value``: (1 + own past nights at least as strange) / (1 + own past nights).
+def add_self_p_value(scores: DataFrame, *, prior_nights: float) -> DataFrame:
+    """Add ``self_p_value``, the share of an entity's own nights that are at least as strange.
 
-    Null with fewer than ``min_nights`` past nights.
+    Shrunk towards what its peers say: the posterior mean of a share whose prior is the beta
+    distribution of mean ``p_value`` that weighs as much as ``prior_nights`` (Gelman et al.,
+    Bayesian Data Analysis, 2.4). Without a past it is the peers' own.
     """
-    share = (1 + F.col("as_strange_nights")) / (1 + F.col("past_nights"))
-    return scores.withColumn("self_p_value", F.when(F.col("past_nights") >= min_nights, share))
+    as_strange = F.col("as_strange_nights") + prior_nights * F.col("p_value")
+    share = as_strange / (F.col("past_nights") + prior_nights)
+    return scores.withColumn("self_p_value", share)
 
 
 def add_standing(judged: DataFrame, presence: DataFrame, *, max_p_value: float) -> DataFrame:

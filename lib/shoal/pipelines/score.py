@@ -94,7 +94,7 @@ def _judged(context: Context, span: Span, entity_days: DataFrame, presence: Data
             past_days=settings.score.self_days,
             max_p_value=settings.outliers.max_p_value,
         )
-        .transform(add_self_p_value, min_nights=settings.score.self_min_nights)
+        .transform(add_self_p_value, prior_nights=settings.score.self_prior_nights)
         .transform(add_severity)
         .transform(add_standing, presence, max_p_value=settings.outliers.max_p_value)
         .withColumn("run_id", span.run_id_column())
