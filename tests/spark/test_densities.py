@@ -73,7 +73,7 @@ def test_densities_are_scikit_learns_for_all_covariances(
             mixture = Mixture(
                 estimator.weights_, estimator.means_, estimator.covariances_, covariance_type=kind
             )
-            geometry = PeerGeometry(plain, mixture, mixture.means)
+            geometry = PeerGeometry(plain, mixture, mixture.means, np.ones(len(plain.center)))
             models.append(stored_model(geometry, fitted[1], entity_type=name))
     names = sorted(theirs)
     found = judged(spark, names, far, PeerModels.of([peer_model(row) for row in models]))

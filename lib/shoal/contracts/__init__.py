@@ -6,6 +6,7 @@ from shoal.contracts.drift import (
     DRIFT_CLUSTERS,
     DRIFT_COMPONENTS,
     DRIFT_FEATURES,
+    FEATURE_HISTOGRAMS,
 )
 from shoal.contracts.entities import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_LABELS
 from shoal.contracts.events import EVENT_TABLES
@@ -28,6 +29,7 @@ TABLES: tuple[Table, ...] = (
     ENTITY_SCORES,
     OUTLIERS,
     UNSCORED,
+    FEATURE_HISTOGRAMS,
     DRIFT_CLUSTERS,
     DRIFT_COMPONENTS,
     DRIFT_FEATURES,
@@ -50,6 +52,7 @@ __all__ = [
     "ENTITY_LABELS",
     "ENTITY_SCORES",
     "EVENT_TABLES",
+    "FEATURE_HISTOGRAMS",
     "INGEST_FILES",
     "MODELS",
     "MODEL_CANDIDATES",

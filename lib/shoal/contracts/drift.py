@@ -4,9 +4,11 @@ Only ``drift_clusters`` is written so far; the others are declared so that reade
 their shape.
 """
 
+from pyspark.sql import types as T
+
 from shoal.contracts.entities import ENTITY, ENTITY_KEY, EVENT_DATE, RUN_ID
 from shoal.contracts.models import MODEL_TOLERANCE
-from shoal.contracts.table import DATE, DOUBLE, INT, LONG, STRING, Column, Table
+from shoal.contracts.table import DATE, DOUBLE, INT, LONG, STRING, Column, Table, struct
 
 STATUS = Column("status", STRING, "ok, drift or insufficient_data")
 DETAIL = Column("detail", STRING, "the status in words")
@@ -73,20 +75,25 @@ DRIFT_COMPONENTS = Table(
 
 DRIFT_FEATURES = Table(
     name="drift_features",
-    doc="Shift of each feature against a reference window, judged by quiet past pairs.",
+    doc="How far each feature moved in a day and in a week, judged by quiet pairs of nights.",
     grain="night × entity type × slice × feature × comparison",
     key=("event_date", "entity_type", "slice", "feature", "comparison"),
+    version=2,
     columns=(
         EVENT_DATE,
         ENTITY[0],
         Column("slice", STRING, "group of peers"),
         Column("feature", STRING, "name of the feature"),
         COMPARISON,
+        REFERENCE_DATE,
         Column("wasserstein", DOUBLE, "Wasserstein distance, in the feature's unit"),
-        Column("wasserstein_null", DOUBLE, "quantile of quiet past pairs"),
-        Column("psi", DOUBLE, "population stability index, for information"),
+        Column("wasserstein_null", DOUBLE, "the largest of quiet pairs of earlier nights"),
+        Column("quiet_pairs", LONG, "pairs of nights as far apart, of the same kind of day"),
+        Column("p_value", DOUBLE, "of as far a move among quiet pairs; 1 where it is nothing new"),
+        Column("psi", DOUBLE, "population stability index, for information; it judges nothing"),
         Column("missing_share", DOUBLE, "share of entities without a value"),
-        Column("reference_entities", LONG, "entities in the reference"),
+        Column("reference_missing_share", DOUBLE, "the same on the reference night"),
+        Column("reference_entities", LONG, "entities on the reference night"),
         Column("analysis_entities", LONG, "entities tonight"),
         STATUS,
         DETAIL,
@@ -95,6 +102,34 @@ DRIFT_FEATURES = Table(
     partition=("event_date",),
     is_night=True,
     tolerance=MODEL_TOLERANCE,
+)
+
+BINS = T.ArrayType(
+    struct(
+        bin=(INT, "eighth of an octave above 2^-30, 0 for zero, negative for negative values"),
+        count=(LONG, "entities"),
+    )
+)
+
+FEATURE_HISTOGRAMS = Table(
+    name="feature_histograms",
+    doc="Histogram of each feature, of every slice and of all (*): any two nights, and any two "
+    "windows whose counts are added up, can be compared by them.",
+    grain="night × entity type × slice × feature",
+    key=("event_date", "entity_type", "slice", "feature"),
+    columns=(
+        EVENT_DATE,
+        ENTITY[0],
+        Column("slice", STRING, "group of peers; * is all"),
+        Column("feature", STRING, "name of the feature"),
+        Column("entities", LONG, "entities"),
+        Column("missing", LONG, "of these, entities that the feature is not known of"),
+        Column("bins", BINS, "entities by bin, ascending; those without a value left out"),
+        RUN_ID,
+    ),
+    partition=("event_date",),
+    is_night=True,
+    retention_days=400,
 )
 
 DRIFT_ALERT_RATE = Table(

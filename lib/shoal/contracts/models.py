@@ -85,8 +85,14 @@ MODELS = Table(
         Column("means", MATRIX, "mixture means in PCA space"),
         Column("covariances", TENSOR, "mixture covariances in PCA space, always full"),
         Column("centers", MATRIX, "k-means centres in PCA space"),
+        Column(
+            "usual_departures",
+            VECTOR,
+            "what 95 in 100 of the reference stay under, by feature, of the squared departure from "
+            "what the others imply; departures are logged in units of it",
+        ),
         Column("reference_density", VECTOR, "cross-fitted −log density of the reference, sorted"),
-        Column("reference_distance", VECTOR, "cross-fitted centroid distance, sorted"),
+        Column("reference_departure", VECTOR, "cross-fitted departure of all features, sorted"),
         Column("reference_combined", VECTOR, "combined statistic of the reference, sorted"),
         Column(
             "weekend_density",
@@ -94,12 +100,12 @@ MODELS = Table(
             "as reference_density, of Saturdays and Sundays: the others are then of weekdays; "
             "empty where too few rows tell them apart",
         ),
-        Column("weekend_distance", VECTOR, "as reference_distance, of Saturdays and Sundays"),
+        Column("weekend_departure", VECTOR, "as reference_departure, of Saturdays and Sundays"),
         Column("weekend_combined", VECTOR, "as reference_combined, of Saturdays and Sundays"),
         Column(
             "score_standard",
             VECTOR,
-            "centre and scale of log density and of centroid distance, by which scores are "
+            "centre and scale of log density and of departure, by which scores are "
             "measured before they are compared with the references, and what the odds of "
             "p-values are multiplied by for the slice's own tail: those of the slice where "
             "calibration is parent",
@@ -132,7 +138,7 @@ MODELS = Table(
         Column("seconds", DOUBLE, "time the fit took", is_volatile=True),
     ),
     partition=("valid_from_date",),
-    version=6,
+    version=7,
     tolerance=MODEL_TOLERANCE,
 )
 

@@ -35,6 +35,12 @@ SCORE_COLUMNS = (
     Column("responsibility_entropy", DOUBLE, "entropy of all responsibilities, nats"),
     Column("log_density", DOUBLE, "log density, mixture plus residual, nats; lower is stranger"),
     Column("residual_distance", DOUBLE, "length of what PCA discards, standard units"),
+    Column(
+        "departure",
+        DOUBLE,
+        "sum over features of ln(1 + squared departure from what the others imply, in units of "
+        "what is usual for the feature)",
+    ),
     Column("centroid_id", INT, "nearest k-means centre, from 0"),
     Column("centroid_distance", DOUBLE, "distance to that centre, standard units"),
     Column(
@@ -93,7 +99,7 @@ ENTITY_SCORES = Table(
     key=ENTITY_KEY,
     columns=(EVENT_DATE, *ENTITY, *SCORE_COLUMNS, RUN_ID),
     partition=("event_date",),
-    version=3,
+    version=4,
     is_night=True,
     tolerance=MODEL_TOLERANCE,
 )
@@ -194,7 +200,7 @@ OUTLIERS = Table(
         RUN_ID,
     ),
     partition=("event_date",),
-    version=5,
+    version=6,
     is_night=True,
     tolerance=MODEL_TOLERANCE,
 )

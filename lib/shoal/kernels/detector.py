@@ -326,7 +326,7 @@ class PeerOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  #
         )
         centers = fit_kmeans(rows, n_clusters=self.n_clusters, n_init=3, random_state=seed)
         mixture = without_small(fit.mixture, self.weight_floor)
-        return PeerGeometry(own, mixture, centers), fit.n_iter
+        return PeerGeometry.fitted(own, mixture, centers, kept), fit.n_iter
 
     def _choose_components(self, rows: Array, seed: int) -> int:
         if self.n_components != "auto":

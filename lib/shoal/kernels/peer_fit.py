@@ -68,20 +68,20 @@ class CrossFitScores:
     """Scores of rows by geometries that never saw their entity."""
 
     log_density: Array
-    centroid_distance: Array
+    departure: Array
 
     def of(self, rows: NDArray[np.bool_]) -> "CrossFitScores":
         """Scores of some rows, by their mask ``(n_rows,)``."""
-        return CrossFitScores(self.log_density[rows], self.centroid_distance[rows])
+        return CrossFitScores(self.log_density[rows], self.departure[rows])
 
     def copy(self) -> "CrossFitScores":
         """The same scores, to be changed."""
-        return CrossFitScores(self.log_density.copy(), self.centroid_distance.copy())
+        return CrossFitScores(self.log_density.copy(), self.departure.copy())
 
     def put(self, rows: NDArray[np.bool_], scores: "CrossFitScores") -> None:
         """Set the scores of some rows, by their mask ``(n_rows,)``."""
         self.log_density[rows] = scores.log_density
-        self.centroid_distance[rows] = scores.centroid_distance
+        self.departure[rows] = scores.departure
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,24 +152,24 @@ def fit_sample(
 def cross_fit_scores(values: Array, groups: Groups, cross_fit: CrossFit) -> CrossFitScores:
     """Score each row by the geometry that never saw its entity."""
     row_folds = cross_fit.fold_of_rows(groups)
-    density, distance = np.empty(len(values)), np.empty(len(values))
+    density, departure = np.empty(len(values)), np.empty(len(values))
     for fold, geometry in enumerate(cross_fit.folds):
         rows = row_folds == fold
         if rows.any():
             measures = geometry.measure(values[rows])
             density[rows] = measures.log_density
-            distance[rows] = measures.centroid_distance
-    return CrossFitScores(density, distance)
+            departure[rows] = measures.departure
+    return CrossFitScores(density, departure)
 
 
 def build_references(scores: CrossFitScores) -> References:
-    """References of density, distance and of their combination, calibrated again."""
+    """References of density, departure and of their combination, calibrated again."""
     by_density = leave_one_out_log_p(-scores.log_density)
-    by_distance = leave_one_out_log_p(scores.centroid_distance)
+    by_departure = leave_one_out_log_p(scores.departure)
     return References(
         fit_tail(-scores.log_density),
-        fit_tail(scores.centroid_distance),
-        fit_tail(combine(by_density, by_distance)),
+        fit_tail(scores.departure),
+        fit_tail(combine(by_density, by_departure)),
     )
 
 
@@ -240,7 +240,7 @@ def _fit_geometry(
         n_init=settings.n_init,
         random_state=settings.random_state,
     )
-    return PeerGeometry(preparation, fit.mixture, centers), fit
+    return _geometry(preparation, fit.mixture, centers, values), fit
 
 
 def _fit_fold(
@@ -270,7 +270,13 @@ def _fit_fold(
         tol=settings.tol,
     )
     centers = refit_kmeans(rows, assign(seen, whole.centers)[0])
-    return PeerGeometry(preparation, fit.mixture, centers)
+    return _geometry(preparation, fit.mixture, centers, values)
+
+
+def _geometry(
+    preparation: Preparation, mixture: Mixture, centers: Array, values: Array
+) -> PeerGeometry:
+    return PeerGeometry.fitted(preparation, mixture, centers, preparation.standardize(values))
 
 
 def _adapted(

@@ -1,7 +1,7 @@
 """A fitted model of peers: preparation, mixture, centres and the references that calibrate it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +10,7 @@ from scipy.special import logsumexp, softmax
 
 from shoal.kernels.calibration import TailReference, combine, log_p_values
 from shoal.kernels.centroids import assign
+from shoal.kernels.departures import squared_departures, total_departure, usual_departures
 from shoal.kernels.gaussians import Mixture, responsibility_entropy
 from shoal.kernels.preparation import Preparation
 from shoal.kernels.reasons import Reason, implied_gaussian, joint_reason, rank_reasons
@@ -20,17 +21,25 @@ Array = NDArray[np.float64]
 GEOMETRY_ARRAYS = (
     "is_logged", "center", "scale", "pca_mean", "pca_components", "residual_variances",
     "residual_dimensions", "weights", "means", "covariances", "covariance_type", "centers",
+    "usual_departures",
 )  # fmt: skip
 """What a geometry is made of, besides the names of its features."""
 
 
 @dataclass(frozen=True, eq=False)
 class PeerGeometry:
-    """Where peers lie: enough to measure how far a row is from them, not yet how rare that is."""
+    """Where peers lie: enough to measure how far a row is from them, not yet how rare that is.
+
+    Attributes
+    ----------
+    centers : ``(n_clusters, n_components)`` of k-means
+    usual_departures : ``(n_features,)`` what departures of a feature are logged in units of
+    """
 
     preparation: Preparation
     mixture: Mixture
     centers: Array
+    usual_departures: Array
 
     def to_arrays(self) -> dict[str, Any]:
         """Arrays, numbers and words by the names of `GEOMETRY_ARRAYS`, as they are stored."""
@@ -59,7 +68,18 @@ class PeerGeometry:
             covariances=stored["covariances"],
             covariance_type=str(stored["covariance_type"]),
         )
-        return cls(preparation, mixture, stored["centers"])
+        return cls(preparation, mixture, stored["centers"], stored["usual_departures"])
+
+    @classmethod
+    def fitted(
+        cls, preparation: Preparation, mixture: Mixture, centers: Array, rows: Array
+    ) -> Self:
+        """The geometry with what is usual by standardised reference rows."""
+        nothing = np.ones(rows.shape[1])
+        bare = cls(preparation, mixture, centers, nothing)
+        weighted = mixture.weighted_log_density(preparation.project(rows))
+        squared = bare._squared_departures(rows, weighted)
+        return replace(bare, usual_departures=usual_departures(squared))
 
     def measure(self, values: Array) -> "Measures":
         """Measure native rows ``(n_rows, n_features)``; NaN is a feature unknown for the row."""
@@ -68,6 +88,7 @@ class PeerGeometry:
         residual = self.preparation.residual(standardized)
         weighted = self.mixture.weighted_log_density(projected)
         centroid_ids, centroid_distance, _ = assign(projected, self.centers)
+        squared = self._squared_departures(standardized, weighted)
         return Measures(
             log_density=np.asarray(logsumexp(weighted, axis=1), dtype=np.float64)
             + residual.log_density,
@@ -75,7 +96,12 @@ class PeerGeometry:
             weighted_log_density=weighted,
             centroid_ids=centroid_ids,
             centroid_distance=centroid_distance,
+            departure=total_departure(squared, self.usual_departures),
         )
+
+    def _squared_departures(self, standardized: Array, weighted: Array) -> Array:
+        components = np.argmax(weighted, axis=1)
+        return squared_departures(self.preparation, self.mixture, standardized, components)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +114,7 @@ class Measures:
     residual_distance : ``(n_rows,)`` length of what PCA discards, standard units
     weighted_log_density : ``(n_rows, n_components)`` weight × density of each component, nats
     centroid_ids, centroid_distance : ``(n_rows,)`` nearest centre and the distance to it
+    departure : ``(n_rows,)`` of all features, see `shoal.kernels.departures`
     """
 
     log_density: Array
@@ -95,6 +122,7 @@ class Measures:
     weighted_log_density: Array
     centroid_ids: NDArray[np.intp]
     centroid_distance: Array
+    departure: Array
 
     def top_two(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """First and second component of each row, −1 where there is no second.
@@ -120,20 +148,18 @@ class References:
     """Scores of reference rows that had no part in the fit, higher = stranger."""
 
     density: TailReference
-    distance: TailReference
+    departure: TailReference
     combined: TailReference
 
-    def log_p(
-        self, log_density: Array, centroid_distance: Array
-    ) -> tuple[Array, NDArray[np.bool_]]:
+    def log_p(self, log_density: Array, departure: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Log p-value of rows and whether it lies beyond the references.
 
-        Density and distance say nearly the same thing, so the sum of their −log p is calibrated
+        Density and departure say nearly the same thing, so the sum of their −log p is calibrated
         again instead of being read as Fisher's statistic.
         """
         by_density, _ = log_p_values(-log_density, self.density)
-        by_distance, _ = log_p_values(centroid_distance, self.distance)
-        return log_p_values(combine(by_density, by_distance), self.combined)
+        by_departure, _ = log_p_values(departure, self.departure)
+        return log_p_values(combine(by_density, by_departure), self.combined)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,29 +188,29 @@ class Standard:
 
     Attributes
     ----------
-    density_center, density_scale, distance_center, distance_scale : of both scores
+    density_center, density_scale, departure_center, departure_scale : of both scores
     tail_ratio : how often the group's own reference goes far, relative to all that it is
         calibrated with; the odds of its p-values are multiplied by that
     """
 
     density_center: float = 0.0
     density_scale: float = 1.0
-    distance_center: float = 0.0
-    distance_scale: float = 1.0
+    departure_center: float = 0.0
+    departure_scale: float = 1.0
     tail_ratio: float = 1.0
 
-    def apply(self, log_density: Array, centroid_distance: Array) -> tuple[Array, Array]:
+    def apply(self, log_density: Array, departure: Array) -> tuple[Array, Array]:
         """Both scores in units of the group."""
         return (
             (log_density - self.density_center) / self.density_scale,
-            (centroid_distance - self.distance_center) / self.distance_scale,
+            (departure - self.departure_center) / self.departure_scale,
         )
 
     def log_p(
-        self, log_density: Array, centroid_distance: Array, references: References
+        self, log_density: Array, departure: Array, references: References
     ) -> tuple[Array, NDArray[np.bool_]]:
         """Log p-value of rows of the group, and whether it lies beyond the references."""
-        log_p, is_extrapolated = references.log_p(*self.apply(log_density, centroid_distance))
+        log_p, is_extrapolated = references.log_p(*self.apply(log_density, departure))
         # The odds are multiplied: in the tail that is the p-value itself, and 1 stays 1.
         rest = np.log1p((self.tail_ratio - 1.0) * np.exp(log_p))
         return log_p + np.log(self.tail_ratio) - rest, is_extrapolated

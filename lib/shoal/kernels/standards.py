@@ -57,11 +57,11 @@ def standardized(
     scores: CrossFitScores, slices: Groups, standards: Mapping[str, Standard]
 ) -> CrossFitScores:
     """Scores of rows in units of their slices."""
-    density, distance = scores.log_density.copy(), scores.centroid_distance.copy()
+    density, departure = scores.log_density.copy(), scores.departure.copy()
     for name, standard in standards.items():
         rows = slices == name
-        density[rows], distance[rows] = standard.apply(density[rows], distance[rows])
-    return CrossFitScores(density, distance)
+        density[rows], departure[rows] = standard.apply(density[rows], departure[rows])
+    return CrossFitScores(density, departure)
 
 
 def rows_behind_small_slices(
@@ -108,7 +108,7 @@ def with_tail_ratios(
     for kind in (False, True):
         rows = is_weekend == kind
         own = alike.of(rows)
-        log_p, _ = references.of(is_weekend=kind).log_p(own.log_density, own.centroid_distance)
+        log_p, _ = references.of(is_weekend=kind).log_p(own.log_density, own.departure)
         is_far[rows] = log_p <= np.log(TAIL_LEVEL)
     usual = float(is_far[is_behind].mean())
 
@@ -121,9 +121,9 @@ def with_tail_ratios(
 
 
 def _standard(scores: CrossFitScores) -> Standard:
-    density, distance = scores.log_density, scores.centroid_distance
+    density, departure = scores.log_density, scores.departure
     lower, middle = np.quantile(density, (0.25, 0.5))
-    center, upper = np.quantile(distance, (0.5, 0.75))
+    center, upper = np.quantile(departure, (0.5, 0.75))
     return Standard(
         float(middle),
         max(float(middle - lower), SMALLEST_SPREAD),
@@ -144,6 +144,6 @@ def _shrunk(own: Standard, whole: Standard, weight: float) -> Standard:
     return Standard(
         between(own.density_center, whole.density_center),
         scale(own.density_scale, whole.density_scale),
-        between(own.distance_center, whole.distance_center),
-        scale(own.distance_scale, whole.distance_scale),
+        between(own.departure_center, whole.departure_center),
+        scale(own.departure_scale, whole.departure_scale),
     )

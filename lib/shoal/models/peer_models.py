@@ -26,8 +26,8 @@ Array = NDArray[np.float64]
 PARENT = "parent"
 """Calibration of a slice of too few entities: its type's global references, stored once."""
 
-WEEKDAY_COLUMNS = ("reference_density", "reference_distance", "reference_combined")
-WEEKEND_COLUMNS = ("weekend_density", "weekend_distance", "weekend_combined")
+WEEKDAY_COLUMNS = ("reference_density", "reference_departure", "reference_combined")
+WEEKEND_COLUMNS = ("weekend_density", "weekend_departure", "weekend_combined")
 REFERENCE_COLUMNS = (*WEEKDAY_COLUMNS, *WEEKEND_COLUMNS)
 SPREAD_COLUMNS = ("distance_mean", "distance_sd", "distance_p95")
 PROFILE_COLUMNS = ("profile_terms", "profile_kinds", "profile_axes")
@@ -78,11 +78,11 @@ class PeerModel:
         return VectorRule(is_own, self.feature_set, self.feature_names, self.profile)
 
     def log_p(
-        self, log_density: Array, centroid_distance: Array, *, is_weekend: bool
+        self, log_density: Array, departure: Array, *, is_weekend: bool
     ) -> tuple[Array, NDArray[np.bool_]]:
         """Log p-value of rows ``(n_rows,)`` of a day and whether it lies beyond the references."""
         references = self.references.of(is_weekend=is_weekend)
-        return self.standard.log_p(log_density, centroid_distance, references)
+        return self.standard.log_p(log_density, departure, references)
 
     def reorder(self, values: Array, names: Sequence[str], profiles: Profiles | None) -> Array:
         """Rows in the features of another model, in those of this one; NaN what that lacks.
@@ -155,7 +155,19 @@ def reference_columns(references: WeekReferences | None) -> dict[str, list[float
 
 
 def peer_model(row: Mapping[str, Any]) -> PeerModel:
-    """Return the model that a row of ``models`` holds; its parent joins in `PeerModels.of`."""
+    """Return the model that a row of ``models`` holds; its parent joins in `PeerModels.of`.
+
+    Raises
+    ------
+    DataError
+        If an earlier Shoal has fitted it, whose scores this one cannot give.
+    """
+    if row["usual_departures"] is None:
+        raise DataError(
+            f"model {row['model_version']} of {row['entity_type']} was fitted by an earlier Shoal, "
+            "whose scores this one cannot give: run `shoal fit --force`, and `shoal models --pin` "
+            "if it is the frozen one"
+        )
     stored = {name: row[name] for name in GEOMETRY_ARRAYS if name != "covariance_type"}
     stored = {
         name: value if np.isscalar(value) else _array(value) for name, value in stored.items()
@@ -180,7 +192,7 @@ def peer_model(row: Mapping[str, Any]) -> PeerModel:
 
 
 def _tail_columns(names: Sequence[str], references: References) -> dict[str, list[float]]:
-    tails = (references.density, references.distance, references.combined)
+    tails = (references.density, references.departure, references.combined)
     return {name: tail.scores.tolist() for name, tail in zip(names, tails, strict=True)}
 
 

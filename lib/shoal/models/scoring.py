@@ -141,7 +141,7 @@ def score_columns(
     Raises
     ------
     DataError
-        If a density, distance or p-value is not finite: such a night must not be written.
+        If a density, departure or p-value is not finite: such a night must not be written.
     """
     measures, log_p, extrapolated = _measure(model, values, is_weekend)
     first, second = measures.top_two()
@@ -154,6 +154,7 @@ def score_columns(
         "responsibility_entropy": measures.entropy(),
         "log_density": measures.log_density,
         "residual_distance": measures.residual_distance,
+        "departure": measures.departure,
         "centroid_id": measures.centroid_ids,
         "centroid_distance": measures.centroid_distance,
         **_by_own_spread(model.spread, measures),
@@ -191,7 +192,7 @@ def _measure(
     """Measures of rows, their log p-values, and whether those lie beyond the references."""
     measures = model.geometry.measure(values)
     log_p, extrapolated = model.log_p(
-        measures.log_density, measures.centroid_distance, is_weekend=is_weekend
+        measures.log_density, measures.departure, is_weekend=is_weekend
     )
     _require_finite(model, measures, log_p)
     return measures, log_p, extrapolated
@@ -203,9 +204,7 @@ def _anomaly_score(log_p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _require_finite(model: PeerModel, measures: Measures, log_p: NDArray[np.float64]) -> None:
     faulty = ~(
-        np.isfinite(measures.log_density)
-        & np.isfinite(measures.centroid_distance)
-        & np.isfinite(log_p)
+        np.isfinite(measures.log_density) & np.isfinite(measures.departure) & np.isfinite(log_p)
     )
     if faulty.any():
         raise DataError(

@@ -21,7 +21,8 @@ def geometry() -> PeerGeometry:
     preparation = fit_preparation(values, feature_names=NAMES, is_count=[False] * 4)
     rows = preparation.project_winsorized(values, 8.0)
     mixture = fit_mixture(rows, n_components=2).mixture
-    return PeerGeometry(preparation, mixture, fit_kmeans(rows, n_clusters=2))
+    centers = fit_kmeans(rows, n_clusters=2)
+    return PeerGeometry.fitted(preparation, mixture, centers, preparation.standardize(values))
 
 
 def test_loadings_name_the_features_behind_a_component():

@@ -20,7 +20,7 @@ def geometry(means):
     )
     k = len(means)
     mixture = Mixture(np.full(k, 1.0 / k), np.asarray(means, dtype=float), np.ones(k), "spherical")
-    return PeerGeometry(plain, mixture, mixture.means)
+    return PeerGeometry(plain, mixture, mixture.means, np.ones(len(plain.center)))
 
 
 def test_second_component_of_a_far_stray_is_the_second_nearest():

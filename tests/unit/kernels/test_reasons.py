@@ -68,7 +68,7 @@ def test_features_told_together_are_one_reason_ranked_beyond_what_chance_brings_
         values, feature_names=list("abcdefgh"), explained_variance=1.0, max_components=8
     )
     mixture = fit_mixture(prepared.project(prepared.standardize(values)), n_components=1).mixture
-    geometry = PeerGeometry(prepared, mixture, mixture.means)
+    geometry = PeerGeometry(prepared, mixture, mixture.means, np.ones(len(prepared.center)))
     usual = np.zeros(8)
     single, spread = usual.copy(), usual.copy()
     single[1] = 3.0

@@ -92,4 +92,4 @@ def test_a_slice_that_calibrates_itself_has_the_tail_of_its_references():
 def test_equal_scores_have_a_scale():
     scores = CrossFitScores(np.zeros(20), np.ones(20))
     whole, _ = standards_of(scores, np.arange(20).astype(str), np.repeat("a", 20), scores)
-    assert whole.density_scale == whole.distance_scale == SMALLEST_SPREAD
+    assert whole.density_scale == whole.departure_scale == SMALLEST_SPREAD

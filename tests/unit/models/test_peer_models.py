@@ -30,7 +30,7 @@ def geometry():
     )
     q = len(preparation.pca_components)
     mixture = Mixture(np.array([0.7, 0.3]), RNG.normal(size=(2, q)), np.ones(2), "spherical")
-    return PeerGeometry(preparation, mixture, mixture.means)
+    return PeerGeometry(preparation, mixture, mixture.means, np.ones(len(preparation.center)))
 
 
 def references():
@@ -52,8 +52,8 @@ def test_a_row_scores_as_the_model_it_was_made_of():
     again, once = model.geometry.measure(VALUES), made.measure(VALUES)
     np.testing.assert_allclose(again.log_density, once.log_density, rtol=1e-12)
     for is_weekend, used in ((False, found.weekday), (True, found.weekend)):
-        log_p, _ = model.log_p(again.log_density, again.centroid_distance, is_weekend=is_weekend)
-        expected, _ = used.log_p(once.log_density, once.centroid_distance)
+        log_p, _ = model.log_p(again.log_density, again.departure, is_weekend=is_weekend)
+        expected, _ = used.log_p(once.log_density, once.departure)
         np.testing.assert_allclose(log_p, expected)
 
 
@@ -97,7 +97,9 @@ def test_the_axes_of_profiles_are_stored_once_and_each_model_has_its_own():
     axes = ProfileAxes(("port=443", "program=sh"), ("port", "program"), np.eye(4)[:2])
     preparation = fit_preparation(VALUES, feature_names=["a", "b", "c", "d", *axes.names])
     mixture = fit_mixture(preparation.project(preparation.standardize(VALUES)), n_components=1)
-    made = PeerGeometry(preparation, mixture.mixture, mixture.mixture.means)
+    made = PeerGeometry(
+        preparation, mixture.mixture, mixture.mixture.means, np.ones(len(preparation.center))
+    )
     whole = stored_model(made, references(), profile=axes)
     models = PeerModels.of(
         [

@@ -66,7 +66,7 @@ def test_a_slice_of_enough_entities_has_references_of_its_own(fitted):
 def test_a_small_slice_stores_no_references_and_says_what_stands_behind_its_parents(fitted):
     row = refine(group(), fitted, min_entities=61)
     assert row["calibration"] == "parent"
-    assert row["reference_density"] == row["reference_distance"] == row["reference_combined"] == []
+    assert row["reference_density"] == row["reference_departure"] == row["reference_combined"] == []
     own = Standard(1.0, 2.0, 3.0, 4.0)
     (adopted,) = adopt_parent([row], WHOLE, {row["slice"]: own})
     assert adopted["score_standard"] == own.to_list()

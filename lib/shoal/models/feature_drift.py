@@ -1,0 +1,259 @@
+"""Drift of features: a night's histograms against those of a day and of a week before.
+
+What is usual is learnt from quiet pairs: earlier nights as far apart, of the same kind of day. Cut-
+offs from textbooks are noise (field notes).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from scipy.stats import false_discovery_control
+from scipy.stats import t as student_t
+
+from shoal.contracts import DRIFT_FEATURES
+from shoal.kernels.divergences import population_stability_index, wasserstein
+from shoal.kernels.histograms import side_by_side
+from shoal.models.histograms import ALL
+from shoal.models.weeks import is_weekend
+
+COMPARISONS = {"previous_night": 1, "same_weekday": 7}
+"""Days between a night and the one that it is held against."""
+QUIET_DAYS = 28
+"""Days before a night whose pairs tell what is usual."""
+DAYS_BACK = QUIET_DAYS + max(COMPARISONS.values())
+MIN_PAIRS = 4
+"""Quiet pairs below which nothing is said to be unusual."""
+SPREAD_FLOOR = 0.25
+"""Least spread of the logs of quiet distances: few pairs may agree by chance."""
+LARGER = 1.5
+"""A drift is so many times beyond the largest of the quiet pairs, whatever its p-value."""
+MOST_FALSE = 0.001
+"""False discoveries among what is told to have drifted (Benjamini & Hochberg 1995)."""
+_MEASURED = [
+    "event_date", "entity_type", "slice", "feature", "comparison", "reference_date",
+    "wasserstein", "wasserstein_null", "psi", "missing_share", "reference_missing_share",
+    "reference_entities", "analysis_entities", "quiet_pairs", "p_value",
+]  # fmt: skip
+_GROUP = ["entity_type", "slice"]
+
+
+@dataclass(frozen=True)
+class FeatureDays:
+    """Histograms of one feature of one slice, by night."""
+
+    entities: Mapping[date, int]
+    missing: Mapping[date, int]
+    bins: Mapping[date, Mapping[int, int]]
+
+
+def compare_features(
+    histograms: DataFrame, days: Sequence[date], *, min_entities: int
+) -> DataFrame:
+    """Hold the histograms of each day against those of the day and the week before.
+
+    Parameters
+    ----------
+    histograms : rows of ``feature_histograms`` of the days and ``DAYS_BACK`` days before them
+    days : nights that are judged
+    min_entities : entities on either night below which nothing is said
+
+    Returns
+    -------
+    night × entity type × slice × feature × comparison: the columns of ``drift_features`` without
+    ``run_id``. Of features that are the same for all of a slice there are none, and of nights that
+    have too few entities one row says so, of the feature ``*``.
+    """
+
+    def compare(group: pd.DataFrame) -> pd.DataFrame:
+        return compare_group(group, days, min_entities=min_entities)
+
+    measured = histograms.groupBy(*_GROUP).applyInPandas(compare, DRIFT_FEATURES.subset(_MEASURED))
+
+    def judge(group: pd.DataFrame) -> pd.DataFrame:
+        return judge_group(group)
+
+    names = [name for name in DRIFT_FEATURES.column_names if name != "run_id"]
+    return measured.groupBy("event_date", "entity_type", "comparison").applyInPandas(
+        judge, DRIFT_FEATURES.subset(names)
+    )
+
+
+def compare_group(group: pd.DataFrame, days: Sequence[date], *, min_entities: int) -> pd.DataFrame:
+    """Group function of the distances: histograms of one slice in, its comparisons out."""
+    rows = _too_small(group, days, min_entities)
+    for feature, own in group.groupby("feature", sort=True):
+        known = FeatureDays(
+            dict(zip(own["event_date"], own["entities"].astype(int), strict=True)),
+            dict(zip(own["event_date"], own["missing"].astype(int), strict=True)),
+            {
+                day: {int(b["bin"]): int(b["count"]) for b in bins}
+                for day, bins in zip(own["event_date"], own["bins"], strict=True)
+            },
+        )
+        if len(set().union(*known.bins.values())) > 1:
+            rows += [{"feature": feature, **row} for row in compare_days(known, days, min_entities)]
+    key = dict(zip(_GROUP, group[_GROUP].iloc[0], strict=True))
+    return pd.DataFrame(rows, columns=_MEASURED).assign(**key)[_MEASURED]
+
+
+def _too_small(
+    group: pd.DataFrame, days: Sequence[date], min_entities: int
+) -> list[dict[str, Any]]:
+    """A row for each comparison of nights that are there and not both large enough."""
+    largest = group.groupby("event_date")["entities"].max()
+    sizes = {night: int(size) for night, size in largest.items()}
+    return [
+        {
+            "feature": ALL,
+            "event_date": day,
+            "comparison": name,
+            "reference_date": before,
+            "reference_entities": sizes[before],
+            "analysis_entities": sizes[day],
+        }
+        for day in days
+        for name, lag in COMPARISONS.items()
+        if day in sizes
+        and (before := day - timedelta(days=lag)) in sizes
+        and min(sizes[day], sizes[before]) < min_entities
+    ]
+
+
+def compare_days(
+    known: FeatureDays, days: Sequence[date], min_entities: int
+) -> list[dict[str, Any]]:
+    """Comparisons of one feature on nights that are both large enough."""
+    nights = sorted(known.bins)
+    place = {night: number for number, night in enumerate(nights)}
+    values, counts = side_by_side([known.bins[night] for night in nights])
+    enough = {n for n in nights if known.entities[n] - known.missing[n] >= min_entities}
+    found = []
+    for name, lag in COMPARISONS.items():
+        pairs = [
+            (night, before)
+            for night in nights
+            if (before := night - timedelta(days=lag)) in enough and night in enough
+        ]
+        distances = _distances(values, counts, [(place[a], place[b]) for a, b in pairs])
+        by_night = dict(zip((night for night, _ in pairs), distances.tolist(), strict=True))
+        for day in days:
+            before = day - timedelta(days=lag)
+            if day in by_night:
+                sizes = {
+                    "event_date": day,
+                    "comparison": name,
+                    "reference_date": before,
+                    "reference_entities": known.entities[before],
+                    "analysis_entities": known.entities[day],
+                    "missing_share": known.missing[day] / known.entities[day],
+                    "reference_missing_share": known.missing[before] / known.entities[before],
+                }
+                two = values, counts[place[before]], counts[place[day]]
+                found.append(sizes | _measured(day, before, lag, by_night, known, two))
+    return found
+
+
+def _distances(
+    values: NDArray[np.float64], counts: NDArray[np.int64], pairs: Sequence[tuple[int, int]]
+) -> NDArray[np.float64]:
+    if not pairs:
+        return np.zeros(0)
+    now, before = np.asarray(pairs).T
+    return np.asarray(wasserstein(values, counts[before], counts[now]), dtype=np.float64)
+
+
+def _measured(
+    day: date,
+    before: date,
+    lag: int,
+    by_night: Mapping[date, float],
+    known: FeatureDays,
+    two: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]],
+) -> dict[str, Any]:
+    """Distance of two nights, what it usually is, and how rare more than it is."""
+    quiet = np.asarray(
+        [
+            distance
+            for night, distance in by_night.items()
+            if 0 < (day - night).days <= QUIET_DAYS and _kinds(night, lag) == _kinds(day, lag)
+        ]
+    )
+    distance = by_night[day]
+    row = {
+        "wasserstein": distance,
+        "psi": population_stability_index(*two),
+        "quiet_pairs": len(quiet),
+    }
+    if len(quiet) < MIN_PAIRS:
+        return row
+    # What one entity does by taking the usual value for another one: less than that is nothing.
+    step = _usual_size(two) / min(known.entities[day], known.entities[before])
+    row["wasserstein_null"] = float(quiet.max())
+    row["p_value"] = _p_value(distance, quiet, step)
+    return row
+
+
+def _kinds(night: date, lag: int) -> tuple[bool, bool]:
+    """Whether either night of a pair is of a weekend."""
+    return is_weekend(night), is_weekend(night - timedelta(days=lag))
+
+
+def _usual_size(two: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]) -> float:
+    values, before, now = two
+    weights = (before + now) * (values != 0)
+    return float(np.average(np.abs(values), weights=weights)) if weights.any() else 0.0
+
+
+def _p_value(distance: float, quiet: NDArray[np.float64], step: float) -> float:
+    """Upper tail of a distance among quiet ones, as logs that are normal but for their few."""
+    if distance <= quiet.max() * LARGER or distance <= step:
+        return 1.0
+    logs = np.log(quiet + step)
+    spread = max(float(logs.std(ddof=1)), SPREAD_FLOOR)
+    # One more of the same, not their mean: its variance is theirs and that of the mean.
+    standard = (np.log(distance + step) - logs.mean()) / (spread * np.sqrt(1 + 1 / len(logs)))
+    return float(student_t.sf(standard, len(logs) - 1))
+
+
+def judge_group(group: pd.DataFrame) -> pd.DataFrame:
+    """Group function of the verdicts: all features and slices of a night's comparison."""
+    rows = group.sort_values(["slice", "feature"]).reset_index(drop=True)
+    is_known = rows["p_value"].notna().to_numpy()
+    is_drift = np.zeros(len(rows), dtype=np.bool_)
+    if is_known.any():
+        adjusted = false_discovery_control(rows.loc[is_known, "p_value"].to_numpy(dtype=float))
+        is_drift[is_known] = adjusted <= MOST_FALSE
+    status = np.where(is_drift, "drift", np.where(is_known, "ok", "insufficient_data"))
+    rows["status"] = status
+    rows["detail"] = [
+        _detail(row, own) for (_, row), own in zip(rows.iterrows(), status.tolist(), strict=True)
+    ]
+    return rows[[name for name in DRIFT_FEATURES.column_names if name != "run_id"]]
+
+
+def _detail(row: pd.Series, status: str) -> str | None:
+    if status == "drift":
+        return (
+            f"moved by {row['wasserstein']:.4g}; of {row['quiet_pairs']:.0f} quiet pairs of nights "
+            f"none by more than {row['wasserstein_null']:.4g}"
+        )
+    if status == "ok":
+        return None
+    if pd.isna(row["wasserstein"]):
+        return (
+            f"{row['reference_entities']:.0f} and {row['analysis_entities']:.0f} entities are too "
+            "few"
+        )
+    return f"{row['quiet_pairs']:.0f} quiet pairs of nights, {MIN_PAIRS} needed"
+
+
+def drifted(features: DataFrame) -> DataFrame:
+    """Rows of ``drift_features`` that tell a drift."""
+    return features.where(F.col("status") == "drift")
