@@ -72,8 +72,8 @@ def _features_of(warehouse: Warehouse, kind: str, path: str) -> Callable[[], Non
         with aggregated(
             written, peers, Windows.of([DAY], [DAY], 28), novelty_days=14, rare_share=0.01,
             profile_terms=2000, home_networks=["10.0.0.0/8"],
-        ) as features:  # fmt: skip
-            features.write.format("noop").mode("overwrite").save()
+        ) as found:  # fmt: skip
+            found.features.write.format("noop").mode("overwrite").save()
 
     return work
 

@@ -99,8 +99,8 @@ def features_of(
         profile_terms=5,
         home_networks=["10.0.0.0/8"],
         address_databases=address_databases,
-    ) as features:
-        return features.localCheckpoint()
+    ) as found:
+        return found.features.localCheckpoint()
 
 
 def values_of(spark: SparkSession, rows: Sequence[tuple[Any, ...]], column: Column) -> list[Any]:

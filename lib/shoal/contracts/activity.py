@@ -229,6 +229,9 @@ WINDOWED_DIMENSIONS = ("program", "user", "target_host", "peer_address", "port",
 LASTING_DIMENSIONS = ("program", "listening_port", "package")
 """Dimensions of what stays on a machine, so that its absence is told, too."""
 
+CONFIGURATION_DIMENSIONS = (*LASTING_DIMENSIONS, "parent_child")
+"""Dimensions whose gains and losses are changes of a configuration."""
+
 PROGRAM_PAIRS = ("parent_child", "program_port", "program_network")
 """Dimensions of pairs with a program: the child of a parent, the one that talks."""
 

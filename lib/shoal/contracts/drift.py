@@ -1,14 +1,14 @@
 """How the shoals move: clusters, model parameters, features, alert rate and configuration.
 
-Only ``drift_clusters`` is written so far; the others are declared so that readers can rely on
-their shape.
+``drift_components`` is not written yet; it is declared so that readers can rely on its shape.
 """
 
 from pyspark.sql import types as T
 
+from shoal.contracts.activity import CONFIGURATION_DIMENSIONS
 from shoal.contracts.entities import ENTITY, ENTITY_KEY, EVENT_DATE, RUN_ID
 from shoal.contracts.models import MODEL_TOLERANCE
-from shoal.contracts.table import DATE, DOUBLE, INT, LONG, STRING, Column, Table, struct
+from shoal.contracts.table import BOOLEAN, DATE, DOUBLE, INT, LONG, STRING, Column, Table, struct
 
 STATUS = Column("status", STRING, "ok, drift or insufficient_data")
 DETAIL = Column("detail", STRING, "the status in words")
@@ -88,8 +88,16 @@ DRIFT_FEATURES = Table(
         REFERENCE_DATE,
         Column("wasserstein", DOUBLE, "Wasserstein distance, in the feature's unit"),
         Column("wasserstein_null", DOUBLE, "the largest of quiet pairs of earlier nights"),
+        Column("wasserstein_octaves", DOUBLE, "the same of the values' logs to base 2"),
+        Column("wasserstein_octaves_null", DOUBLE, "the largest of it of the quiet pairs"),
         Column("quiet_pairs", LONG, "pairs of nights as far apart, of the same kind of day"),
         Column("p_value", DOUBLE, "of as far a move among quiet pairs; 1 where it is nothing new"),
+        Column(
+            "size_ratio",
+            DOUBLE,
+            "median of what is not zero tonight over that of the reference night; null where the "
+            "entities with such a value are others in number by more than a fifth",
+        ),
         Column("psi", DOUBLE, "population stability index, for information; it judges nothing"),
         Column("missing_share", DOUBLE, "share of entities without a value"),
         Column("reference_missing_share", DOUBLE, "the same on the reference night"),
@@ -137,16 +145,23 @@ DRIFT_ALERT_RATE = Table(
     doc="Share of entities over the thresholds against the expected share.",
     grain="night × entity type × slice",
     key=("event_date", "entity_type", "slice"),
+    version=2,
     columns=(
         EVENT_DATE,
         ENTITY[0],
         Column("slice", STRING, "group of peers; * is all"),
         Column("scored", LONG, "entities scored"),
-        Column("alert_rate", DOUBLE, "share over the 95th percentile of the reference"),
+        Column("alert_rate", DOUBLE, "share with p_value of at most 0.05"),
         Column("expected_rate", DOUBLE, "share expected"),
-        Column("p01_rate", DOUBLE, "share with p_value under 0.01"),
+        Column("p01_rate", DOUBLE, "share with p_value of at most 0.01"),
         Column("log_likelihood", DOUBLE, "mean log density, nats"),
-        Column("verdict", STRING, "individuals, population, data or model"),
+        Column("cusum", DOUBLE, "upper CUSUM of the rate over four weeks, standard deviations"),
+        Column(
+            "verdict",
+            STRING,
+            "of all of the type (slice *): none, individuals, population, data or model",
+        ),
+        Column("verdict_detail", STRING, "the verdict in words"),
         STATUS,
         DETAIL,
         RUN_ID,
@@ -158,17 +173,25 @@ DRIFT_ALERT_RATE = Table(
 
 CONFIG_CHANGES = Table(
     name="config_changes",
-    doc="Programs, packages, ports and parents that an entity gained or lost.",
+    doc="Programs, open ports, packages and parents that an entity gained or lost.",
     grain="night × entity × dimension × value",
     key=(*ENTITY_KEY, "dimension", "value"),
+    version=2,
     columns=(
         EVENT_DATE,
         *ENTITY,
-        Column("dimension", STRING, "program, package, port or parent_child"),
+        Column("slice", STRING, "group of peers"),
+        Column("dimension", STRING, ", ".join(CONFIGURATION_DIMENSIONS)),
         Column("value", STRING, "what was gained or lost"),
-        Column("change", STRING, "gained or lost"),
-        Column("entities_sharing", LONG, "peers with the same change tonight"),
-        Column("is_roll_out", STRING, "fleet-wide change or single deviation"),
+        Column(
+            "change",
+            STRING,
+            "gained: not seen for the entity in the novelty window; lost: seen on the weekday in "
+            "both weeks before and not today",
+        ),
+        Column("entities_sharing", LONG, "entities of the slice with the same change tonight"),
+        Column("slice_entities", LONG, "entities of the slice that were there tonight"),
+        Column("is_rollout", BOOLEAN, "a third of the slice, and three entities, share it"),
         RUN_ID,
     ),
     partition=("event_date",),

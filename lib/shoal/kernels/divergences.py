@@ -59,6 +59,9 @@ def population_stability_index(
     """
     n_bins = len(np.asarray(values))
     before, now = _counts(reference, n_bins), _counts(analysis, n_bins)
+    # A bin that nobody is in is none, or the index would hang on what other nights have.
+    is_used = (before > 0) | (now > 0)
+    before, now = before[is_used], now[is_used]
     reached = (np.cumsum(before) - before / 2.0) / before.sum()
     tenth = np.minimum((reached * PSI_BINS).astype(np.intp), PSI_BINS - 1)
     p, q = (

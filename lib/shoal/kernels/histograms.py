@@ -38,6 +38,13 @@ def value_of(bins: ArrayLike) -> Array:
     return np.asarray(np.sign(number) * middle, dtype=np.float64)
 
 
+def octaves_of(values: ArrayLike) -> Array:
+    """How many octaves each value lies beyond the smallest, negative ones on the other side."""
+    native = np.asarray(values, dtype=np.float64)
+    size = np.maximum(np.abs(native), SMALLEST)
+    return np.asarray(np.sign(native) * (np.log2(size) - np.log2(SMALLEST)))
+
+
 def side_by_side(histograms: Sequence[Mapping[int, int]]) -> tuple[Array, NDArray[np.int64]]:
     """Histograms over the bins of all.
 

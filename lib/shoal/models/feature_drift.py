@@ -1,7 +1,9 @@
 """Drift of features: a night's histograms against those of a day and of a week before.
 
-What is usual is learnt from quiet pairs: earlier nights as far apart, of the same kind of day. Cut-
-offs from textbooks are noise (field notes).
+A move is measured in the unit of the feature and in octaves: in its unit, what falls silent moves
+no further than a busy day, and in octaves, what doubles no further than one entity that wakes. What
+is usual is learnt from quiet pairs: earlier nights as far apart, of the same kind of day. Cut-offs
+from textbooks are noise (field notes).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,13 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from scipy.stats import false_discovery_control
 from scipy.stats import t as student_t
 
 from shoal.contracts import DRIFT_FEATURES
 from shoal.kernels.divergences import population_stability_index, wasserstein
-from shoal.kernels.histograms import side_by_side
+from shoal.kernels.histograms import octaves_of, side_by_side
 from shoal.models.histograms import ALL
 from shoal.models.weeks import is_weekend
 
@@ -36,9 +37,12 @@ LARGER = 1.5
 """A drift is so many times beyond the largest of the quiet pairs, whatever its p-value."""
 MOST_FALSE = 0.001
 """False discoveries among what is told to have drifted (Benjamini & Hochberg 1995)."""
+SAME_HOLDERS = 1.2
+"""Ratio of entities with a value up to which these are taken for the same."""
 _MEASURED = [
     "event_date", "entity_type", "slice", "feature", "comparison", "reference_date",
-    "wasserstein", "wasserstein_null", "psi", "missing_share", "reference_missing_share",
+    "wasserstein", "wasserstein_null", "wasserstein_octaves", "wasserstein_octaves_null",
+    "size_ratio", "psi", "missing_share", "reference_missing_share",
     "reference_entities", "analysis_entities", "quiet_pairs", "p_value",
 ]  # fmt: skip
 _GROUP = ["entity_type", "slice"]
@@ -67,8 +71,8 @@ def compare_features(
     Returns
     -------
     night × entity type × slice × feature × comparison: the columns of ``drift_features`` without
-    ``run_id``. Of features that are the same for all of a slice there are none, and of nights that
-    have too few entities one row says so, of the feature ``*``.
+    ``run_id``. Of features that are the same for all of a slice on both nights there are none, and
+    of nights that have too few entities one row says so, of the feature ``*``.
     """
 
     def compare(group: pd.DataFrame) -> pd.DataFrame:
@@ -97,8 +101,7 @@ def compare_group(group: pd.DataFrame, days: Sequence[date], *, min_entities: in
                 for day, bins in zip(own["event_date"], own["bins"], strict=True)
             },
         )
-        if len(set().union(*known.bins.values())) > 1:
-            rows += [{"feature": feature, **row} for row in compare_days(known, days, min_entities)]
+        rows += [{"feature": feature, **row} for row in compare_days(known, days, min_entities)]
     key = dict(zip(_GROUP, group[_GROUP].iloc[0], strict=True))
     return pd.DataFrame(rows, columns=_MEASURED).assign(**key)[_MEASURED]
 
@@ -133,6 +136,7 @@ def compare_days(
     nights = sorted(known.bins)
     place = {night: number for number, night in enumerate(nights)}
     values, counts = side_by_side([known.bins[night] for night in nights])
+    octaves = octaves_of(values)
     enough = {n for n in nights if known.entities[n] - known.missing[n] >= min_entities}
     found = []
     for name, lag in COMPARISONS.items():
@@ -141,11 +145,13 @@ def compare_days(
             for night in nights
             if (before := night - timedelta(days=lag)) in enough and night in enough
         ]
-        distances = _distances(values, counts, [(place[a], place[b]) for a, b in pairs])
-        by_night = dict(zip((night for night, _ in pairs), distances.tolist(), strict=True))
+        places = [(place[night], place[before]) for night, before in pairs]
+        distances = np.stack([_distances(on, counts, places) for on in (values, octaves)], axis=1)
+        by_night = dict(zip((night for night, _ in pairs), distances, strict=True))
         for day in days:
             before = day - timedelta(days=lag)
-            if day in by_night:
+            # What is one value for all on both nights is not told: nothing of it has moved.
+            if day in by_night and len({*known.bins[day], *known.bins[before]}) > 1:
                 sizes = {
                     "event_date": day,
                     "comparison": name,
@@ -173,30 +179,33 @@ def _measured(
     day: date,
     before: date,
     lag: int,
-    by_night: Mapping[date, float],
+    by_night: Mapping[date, NDArray[np.float64]],
     known: FeatureDays,
     two: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]],
 ) -> dict[str, Any]:
     """Distance of two nights, what it usually is, and how rare more than it is."""
-    quiet = np.asarray(
-        [
-            distance
-            for night, distance in by_night.items()
-            if 0 < (day - night).days <= QUIET_DAYS and _kinds(night, lag) == _kinds(day, lag)
-        ]
-    )
-    distance = by_night[day]
+    usual = [
+        distances
+        for night, distances in by_night.items()
+        if 0 < (day - night).days <= QUIET_DAYS and _kinds(night, lag) == _kinds(day, lag)
+    ]
+    quiet = np.asarray(usual).reshape(-1, 2)
+    in_units, in_octaves = by_night[day].tolist()
     row = {
-        "wasserstein": distance,
+        "wasserstein": in_units,
+        "wasserstein_octaves": in_octaves,
+        "size_ratio": _size_ratio(two),
         "psi": population_stability_index(*two),
         "quiet_pairs": len(quiet),
     }
     if len(quiet) < MIN_PAIRS:
         return row
+    row["wasserstein_null"], row["wasserstein_octaves_null"] = quiet.max(axis=0).tolist()
     # What one entity does by taking the usual value for another one: less than that is nothing.
-    step = _usual_size(two) / min(known.entities[day], known.entities[before])
-    row["wasserstein_null"] = float(quiet.max())
-    row["p_value"] = _p_value(distance, quiet, step)
+    one = 1 / min(known.entities[day], known.entities[before])
+    steps = [one * _usual_size(on, *two[1:]) for on in (two[0], octaves_of(two[0]))]
+    both = zip(by_night[day].tolist(), quiet.T, steps, strict=True)
+    row["p_value"] = min(1.0, 2 * min(_p_value(*one_of) for one_of in both))
     return row
 
 
@@ -205,10 +214,29 @@ def _kinds(night: date, lag: int) -> tuple[bool, bool]:
     return is_weekend(night), is_weekend(night - timedelta(days=lag))
 
 
-def _usual_size(two: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]) -> float:
-    values, before, now = two
+def _usual_size(
+    values: NDArray[np.float64], before: NDArray[np.int64], now: NDArray[np.int64]
+) -> float:
     weights = (before + now) * (values != 0)
     return float(np.average(np.abs(values), weights=weights)) if weights.any() else 0.0
+
+
+def _size_ratio(
+    two: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]],
+) -> float | None:
+    """Median of what is not zero, now over before; null if other entities have it."""
+    values, before, now = two
+    is_size = values != 0
+    n_before, n_now = before[is_size].sum(), now[is_size].sum()
+    if not n_before or not n_now or max(n_before, n_now) > SAME_HOLDERS * min(n_before, n_now):
+        return None
+    sizes = np.abs(values[is_size])
+    order = np.argsort(sizes)
+    medians = [
+        float(sizes[order][np.searchsorted(np.cumsum(counts[is_size][order]), n / 2)])
+        for counts, n in ((before, n_before), (now, n_now))
+    ]
+    return medians[1] / medians[0]
 
 
 def _p_value(distance: float, quiet: NDArray[np.float64], step: float) -> float:
@@ -241,8 +269,9 @@ def judge_group(group: pd.DataFrame) -> pd.DataFrame:
 def _detail(row: pd.Series, status: str) -> str | None:
     if status == "drift":
         return (
-            f"moved by {row['wasserstein']:.4g}; of {row['quiet_pairs']:.0f} quiet pairs of nights "
-            f"none by more than {row['wasserstein_null']:.4g}"
+            f"moved by {row['wasserstein']:.4g} and {row['wasserstein_octaves']:.2g} octaves; of "
+            f"{row['quiet_pairs']:.0f} quiet pairs of nights none by more than "
+            f"{row['wasserstein_null']:.4g} and {row['wasserstein_octaves_null']:.2g}"
         )
     if status == "ok":
         return None
@@ -252,8 +281,3 @@ def _detail(row: pd.Series, status: str) -> str | None:
             "few"
         )
     return f"{row['quiet_pairs']:.0f} quiet pairs of nights, {MIN_PAIRS} needed"
-
-
-def drifted(features: DataFrame) -> DataFrame:
-    """Rows of ``drift_features`` that tell a drift."""
-    return features.where(F.col("status") == "drift")

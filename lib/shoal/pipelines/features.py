@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.config import Settings
-from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES
+from shoal.contracts import CONFIG_CHANGES, ENTITY_ACTIVITY, ENTITY_FEATURES
 from shoal.contracts.activity import HORIZONS
 from shoal.contracts.events import COMMON, EVENT_TABLES
 from shoal.contracts.table import STRING
 from shoal.errors import ConfigError, did_you_mean
 from shoal.features.activity import SiteHours, aggregate_activity
 from shoal.features.aliases import aliases_of
+from shoal.features.changes import aggregate_changes
 from shoal.features.daily import aggregate_features
 from shoal.features.entities import BUILTIN_COLUMNS
 from shoal.features.history import aggregate_history
@@ -101,11 +102,29 @@ def _write_features(context: Context, span: Span) -> None:
         profile_terms=settings.features.profile_terms,
         home_networks=settings.home_networks,
         address_databases=settings.address_databases,
-    ) as built_in:
-        frame = built_in.withColumn("feature_set", F.lit("builtin"))
+    ) as found:
+        frame = found.features.withColumn("feature_set", F.lit("builtin"))
         if settings.feature_entity_types:
             frame = frame.unionByName(_ready_rows(warehouse, span), allowMissingColumns=True)
         warehouse.replace_days(_conformed(frame, span), ENTITY_FEATURES, span.days)
+        changes = found.changes.withColumn("run_id", span.run_id_column())
+        warehouse.replace_days(
+            changes.select(*CONFIG_CHANGES.column_names), CONFIG_CHANGES, span.days
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Aggregated:
+    """What the activity of some days comes to.
+
+    Attributes
+    ----------
+    features : as `aggregate_features` yields
+    changes : as `aggregate_changes` yields
+    """
+
+    features: DataFrame
+    changes: DataFrame
 
 
 @contextmanager
@@ -119,8 +138,8 @@ def aggregated(
     profile_terms: int,
     home_networks: Sequence[str],
     address_databases: Sequence[str] = (),
-) -> Iterator[DataFrame]:
-    """Features of the days of windows, as `aggregate_features` yields, what is read twice kept.
+) -> Iterator[Aggregated]:
+    """Features of the days of windows, and what changed on them; what is read twice is kept.
 
     Parameters
     ----------
@@ -134,7 +153,7 @@ def aggregated(
             compare_with_past(values, windows, novelty_days=novelty_days, rare_share=rare_share)
         ) as seen,
     ):
-        yield aggregate_features(
+        features = aggregate_features(
             own,
             aggregate_novelty(seen, own),
             aggregate_history(values, activity, windows),
@@ -143,6 +162,7 @@ def aggregated(
             home_networks=home_networks,
             address_databases=address_databases,
         )
+        yield Aggregated(features, aggregate_changes(values, seen, windows))
 
 
 def _with_slices(context: Context, activity: DataFrame, span: Span) -> DataFrame:

@@ -7,9 +7,10 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from shoal.contracts import DRIFT_CLUSTERS, ENTITY_SCORES, OUTLIERS, UNSCORED
+from shoal.contracts import DRIFT_ALERT_RATE, DRIFT_CLUSTERS, ENTITY_SCORES, OUTLIERS, UNSCORED
 from shoal.contracts.scores import BESIDE_LANES
 from shoal.models.drift import OVERALL
+from shoal.models.histograms import ALL
 from shoal.pipelines.context import Context
 from shoal.spark.nights import Night, read_published, require_published
 
@@ -22,7 +23,7 @@ def list_nights(context: Context, *, last: int) -> list[dict[str, Any]]:
     By night ``scored``, ``unscored``, ``lines`` (but for lanes beside the capacity), ``news``
     among them, ``by_chance`` (entities that chance alone puts on such a list), ``new_models``, and
     for every entity type ``<type>_rand``: how well its clusters agree with those of the night
-    before, as the adjusted Rand index.
+    before, as the adjusted Rand index; ``moved``, the verdict of every type that moved.
 
     Raises
     ------
@@ -35,6 +36,7 @@ def list_nights(context: Context, *, last: int) -> list[dict[str, Any]]:
     drift: dict[date, dict[str, float | None]] = {}
     for day, kind, agreement in _agreement(context, nights).collect():
         drift.setdefault(day, {})[kind] = agreement
+    moved = {row["event_date"]: row["moved"] for row in _verdicts(context, nights).collect()}
     rows = []
     known = {version for night in every[:-last] for version in night.model_versions.values()}
     for night in nights:
@@ -53,6 +55,7 @@ def list_nights(context: Context, *, last: int) -> list[dict[str, Any]]:
                     f"{kind}_rand": drift.get(night.event_date, {}).get(kind)
                     for kind in context.settings.entity_types
                 },
+                "moved": moved.get(night.event_date),
             }
         )
         known |= versions
@@ -70,6 +73,16 @@ def _list_sizes(context: Context, nights: Sequence[Night]) -> DataFrame:
             F.count_distinct(F.when(is_news, F.col("rank"))).alias("news"),
             F.max("expected_by_chance").alias("by_chance"),
         )
+    )
+
+
+def _verdicts(context: Context, nights: Sequence[Night]) -> DataFrame:
+    rows = read_published(context.warehouse, DRIFT_ALERT_RATE, nights)
+    told = F.concat_ws(": ", "entity_type", "verdict")
+    return (
+        rows.where((F.col("slice") == ALL) & (F.col("verdict") != "none"))
+        .groupBy("event_date")
+        .agg(F.array_join(F.sort_array(F.collect_list(told)), ", ").alias("moved"))
     )
 
 

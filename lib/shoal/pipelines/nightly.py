@@ -11,10 +11,14 @@ from pyspark.sql import functions as F
 
 from shoal.config import config_hash
 from shoal.contracts import (
+    CONFIG_CHANGES,
+    DRIFT_ALERT_RATE,
     DRIFT_CLUSTERS,
+    DRIFT_FEATURES,
     ENTITY_ACTIVITY,
     ENTITY_FEATURES,
     ENTITY_SCORES,
+    FEATURE_HISTOGRAMS,
     OUTLIERS,
     UNSCORED,
 )
@@ -38,10 +42,14 @@ log = logging.getLogger(__name__)
 NIGHT_TABLES = (
     ENTITY_ACTIVITY,
     ENTITY_FEATURES,
+    CONFIG_CHANGES,
     ENTITY_SCORES,
     UNSCORED,
     OUTLIERS,
     DRIFT_CLUSTERS,
+    FEATURE_HISTOGRAMS,
+    DRIFT_FEATURES,
+    DRIFT_ALERT_RATE,
 )
 
 
@@ -236,7 +244,8 @@ def _require_complete(plan: NightPlan, counts: Mapping[str, int], *, is_open: bo
         missing.append("fit")
     if counts[ENTITY_SCORES.name] + counts[UNSCORED.name] != entities:
         missing.append("score")
-    if plan.serving and not counts[DRIFT_CLUSTERS.name]:
+    is_compared = counts[FEATURE_HISTOGRAMS.name] > 0
+    if not is_compared or (plan.serving and not counts[DRIFT_CLUSTERS.name]):
         missing.append("drift")
     if missing:
         raise DataError(

@@ -15,6 +15,8 @@ from shoal.config import Settings, config_hash
 from shoal.contracts.activity import HORIZONS, WEEKS_BEFORE
 from shoal.errors import DataError
 from shoal.features.places import content_hashes
+from shoal.models.alert_rate import DAYS_BACK as RATE_DAYS_BACK
+from shoal.models.feature_drift import DAYS_BACK as FEATURE_DAYS_BACK
 from shoal.models.registry import (
     NightModels,
     ServingModel,
@@ -248,6 +250,8 @@ def _days_back(settings: Settings) -> int:
         settings.fit.window_days,
         settings.score.self_days,
         MOVED_WITHIN,
+        FEATURE_DAYS_BACK,
+        RATE_DAYS_BACK,
     )
 
 

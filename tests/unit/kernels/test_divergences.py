@@ -65,6 +65,11 @@ def test_psi_of_no_change_and_of_all_that_moves() -> None:
     p, q = 0.1, np.array([200 / 1002.5, 0.5 / 1002.5])
     expected = 5 * ((q - p) * np.log(q / p)).sum()
     assert population_stability_index(at, even, lower) == pytest.approx(expected)
+    # Bins that neither has anything in say nothing.
+    spread = np.repeat([[1], [0]], 100, axis=1).T.ravel()
+    twice = [np.where(spread, np.repeat(counts, 2), 0) for counts in (even, lower)]
+    found = population_stability_index(np.arange(200.0), *twice)
+    assert found == pytest.approx(expected)
 
 
 def test_variation_of_information_counts_what_is_not_shared() -> None:

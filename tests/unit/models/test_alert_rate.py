@@ -1,0 +1,108 @@
+"""The rate of alarms, and the verdict of a night."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shoal.models.alert_rate import (
+    ALERT_P,
+    CUSUM_LIMIT,
+    VERDICTS,
+    Rates,
+    judge_rates,
+    verdict_of,
+)
+
+LAST = date(2026, 9, 30)
+N = 400
+
+
+def nights(rates: list[float], n: int = N) -> dict[date, Rates]:
+    """Nights up to LAST with such shares of alarms."""
+    days = [LAST - timedelta(days=back) for back in range(len(rates))][::-1]
+    return {
+        day: Rates(n, round(rate * n), round(rate * n / 5), -10.0 * n)
+        for day, rate in zip(days, rates, strict=True)
+    }
+
+
+def judged(rates: list[float], n: int = N) -> dict[str, Any]:
+    known = {("host", "*"): nights(rates, n)}
+    [row] = judge_rates(known, [LAST], min_entities=20)
+    return row
+
+
+def test_as_many_as_expected_are_ok() -> None:
+    row = judged([ALERT_P] * 28)
+    assert (row["status"], row["detail"], row["cusum"]) == ("ok", None, 0)
+    assert (row["alert_rate"], row["p01_rate"], row["log_likelihood"]) == (0.05, 0.01, -10)
+
+
+@pytest.mark.parametrize("rate", [0.12, 0.2])
+def test_a_rate_that_climbs_is_drift(rate: float) -> None:
+    row = judged([*[ALERT_P] * 27, rate])
+    assert row["status"] == "drift"
+    assert row["detail"] == f"{rate:.1%} alarm where 5% are expected"
+
+
+def test_a_little_more_every_night_is_drift_in_the_end() -> None:
+    found = {n: judged([*[ALERT_P] * 14, *[0.08] * n]) for n in range(1, 14)}
+    first = next(n for n, row in found.items() if row["status"] == "drift")
+    assert 2 <= first <= 10
+    assert found[first]["cusum"] >= CUSUM_LIMIT
+    assert "night after night" in found[first]["detail"]
+    # Once it is as expected again nothing is called, although the sum takes time to fall.
+    assert judged([*[ALERT_P] * 14, *[0.08] * 13, ALERT_P])["status"] == "ok"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_sixty_quiet_nights_are_quiet(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rates = [float(rate) for rate in rng.binomial(N, ALERT_P, 88) / N]
+    calls = [judged(rates[: n + 1])["status"] for n in range(28, 88)]
+    assert calls.count("drift") == 0
+
+
+def test_few_entities_say_so() -> None:
+    row = judged([ALERT_P] * 28, n=19)
+    assert row["status"] == "insufficient_data"
+    assert row["detail"] == "19 entities scored, 20 needed"
+
+
+def drift(**changes: Any) -> dict[str, Any]:
+    usual = {
+        "comparison": "same_weekday",
+        "missing_share": 0.1,
+        "reference_missing_share": 0.1,
+        "size_ratio": 3.0,
+    }
+    return usual | changes
+
+
+CALM = {"status": "ok", "scored": N, "p01_rate": 0.01}
+ALARMED = {"status": "drift", "scored": N, "p01_rate": 0.06}
+
+
+@pytest.mark.parametrize(
+    ("row", "stopped", "drifts", "expected"),
+    [
+        (CALM, [], [], "none"),
+        (CALM | {"p01_rate": 0.05}, [], [], "individuals"),
+        (CALM, [], [drift()], "population"),
+        (ALARMED, [], [drift()], "population"),
+        (ALARMED, [], [], "model"),
+        (CALM, ["zeek"], [], "data"),
+        (ALARMED, [], [drift(), drift(size_ratio=1000.0)], "data"),
+        (CALM, [], [drift(size_ratio=1 / 60)], "data"),
+        (CALM, [], [drift(size_ratio=None, missing_share=0.9)], "data"),
+        # A Monday after a Sunday is no drift of the population.
+        (CALM, [], [drift(comparison="previous_night")], "none"),
+    ],
+)
+def test_verdicts(
+    row: dict[str, Any], stopped: list[str], drifts: list[dict[str, Any]], expected: str
+) -> None:
+    assert verdict_of(row, stopped, drifts) == expected
+    assert VERDICTS[expected]
