@@ -101,7 +101,13 @@ def nights_page(nights: Sequence[Mapping[str, Any]], form: Form) -> str:
         }
         for night in nights
     ]
-    return render(rows, list(rows[0]), form, width=WIDTH)
+    table = render(rows, list(rows[0]), form, width=WIDTH)
+    moved = [
+        wrapped(f"{night['event_date']:%a %Y-%m-%d} moved: {cell(night['moved'])}")
+        for night in nights
+        if night["moved"]
+    ]
+    return "\n\n".join([table, "\n".join(moved)]) if moved else table
 
 
 def entity_page(found: Mapping[str, Any], form: Form) -> str:

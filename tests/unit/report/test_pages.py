@@ -65,11 +65,15 @@ NIGHT = {
     "host_rand": 0.2155,
     "source_address_rand": None,
     "user_rand": 0.5,
+    "moved": None,
 }
 
 
 def test_nights_are_a_row_each_and_fit_a_terminal() -> None:
-    page = nights_page([NIGHT, {**NIGHT, "event_date": date(2026, 9, 29)}], "table")
+    moved = {"event_date": date(2026, 9, 29), "moved": "host: population, user: data, " + "x" * 60}
+    page = nights_page([NIGHT, {**NIGHT, **moved}], "table")
+    assert "Tue 2026-09-29 moved: host: population, user: data" in page
+    assert "Mon 2026-09-28 moved" not in page
     assert max(cell_len(line) for line in page.splitlines()) <= 80
     [monday] = [line for line in page.splitlines() if "Mon 2026-09-28" in line]
     assert monday.split()[2:] == ["1234567", "55", "20", "18", "26.7", "2", "0.22", "0.5"]
