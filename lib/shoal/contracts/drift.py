@@ -152,7 +152,7 @@ DRIFT_ALERT_RATE = Table(
         Column("slice", STRING, "group of peers; * is all"),
         Column("scored", LONG, "entities scored"),
         Column("alert_rate", DOUBLE, "share with p_value of at most 0.05"),
-        Column("expected_rate", DOUBLE, "share expected"),
+        Column("expected_rate", DOUBLE, "median of the four weeks before, 0.05 at least"),
         Column("p01_rate", DOUBLE, "share with p_value of at most 0.01"),
         Column("log_likelihood", DOUBLE, "mean log density, nats"),
         Column("cusum", DOUBLE, "upper CUSUM of the rate over four weeks, standard deviations"),

@@ -18,6 +18,8 @@ CLUSTERING = 2.0
 """Variance of a night's counts over that of independent entities: those of a role move together."""
 LIMIT_SD = 3.0
 """Standard deviations beyond which a rate is out of its control limit."""
+MIN_NIGHTS = 4
+"""Earlier nights from which on their median is what is usual."""
 LARGER = 2.0
 """How many times the expected a rate is at least when it has drifted: 5 percent to 10."""
 CUSUM_SLACK, CUSUM_LIMIT = 0.5, 5.0
@@ -94,14 +96,16 @@ def _judged(day: date, known: Mapping[date, Rates], *, min_entities: int) -> dic
     if own.scored < min_entities:
         detail = f"{own.scored} entities scored, {min_entities} needed"
         return row | {"status": "insufficient_data", "detail": detail}
-    cusum = _cusum([known[d] for d in _nights_until(day, known) if known[d].scored >= min_entities])
-    row["cusum"] = cusum
+    nights = [known[d] for d in _nights_until(day, known) if known[d].scored >= min_entities]
+    usual = _usual_rate(nights[:-1])
+    cusum = _cusum(nights, usual)
+    row |= {"expected_rate": usual, "cusum": cusum}
     is_beyond = rate >= LARGER * ALERT_P and rate > ALERT_P + LIMIT_SD * _sd(own, ALERT_P)
     if is_beyond:
         detail = f"{rate:.1%} alarm where {ALERT_P:.0%} are expected"
         return row | {"status": "drift", "detail": detail}
-    if cusum >= CUSUM_LIMIT and rate > ALERT_P:
-        detail = f"{rate:.1%} alarm, and night after night more than the {ALERT_P:.0%} expected"
+    if cusum >= CUSUM_LIMIT and rate > usual:
+        detail = f"{rate:.1%} alarm, and night after night more than the usual {usual:.1%}"
         return row | {"status": "drift", "detail": detail}
     return row | {"status": "ok", "detail": None}
 
@@ -111,11 +115,21 @@ def _nights_until(day: date, known: Mapping[date, Rates]) -> list[date]:
     return [night for night in sorted(known) if since <= night <= day]
 
 
-def _cusum(nights: Sequence[Rates]) -> float:
-    """Upper CUSUM of the nights' rates at the last of them, in standard deviations."""
+def _usual_rate(nights: Sequence[Rates]) -> float:
+    """Median rate of earlier nights, ``ALERT_P`` at least: some fleets hold more that is strange."""
+    if len(nights) < MIN_NIGHTS:
+        return ALERT_P
+    return max(ALERT_P, float(np.median([own.alerts / own.scored for own in nights])))
+
+
+def _cusum(nights: Sequence[Rates], usual: float) -> float:
+    """Upper CUSUM of the nights' rates at the last of them, in standard deviations.
+
+    0 where there are too few nights to know what is usual.
+    """
     total = 0.0
-    for own in nights:
-        above = (own.alerts / own.scored - ALERT_P) / _sd(own, ALERT_P)
+    for own in nights if len(nights) > MIN_NIGHTS else ():
+        above = (own.alerts / own.scored - usual) / _sd(own, usual)
         total = max(0.0, total + above - CUSUM_SLACK)
     return total
 

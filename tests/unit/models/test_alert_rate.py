@@ -52,9 +52,16 @@ def test_a_little_more_every_night_is_drift_in_the_end() -> None:
     first = next(n for n, row in found.items() if row["status"] == "drift")
     assert 2 <= first <= 10
     assert found[first]["cusum"] >= CUSUM_LIMIT
-    assert "night after night" in found[first]["detail"]
+    assert "night after night more than the usual 5.0%" in found[first]["detail"]
     # Once it is as expected again nothing is called, although the sum takes time to fall.
     assert judged([*[ALERT_P] * 14, *[0.08] * 13, ALERT_P])["status"] == "ok"
+
+
+def test_a_fleet_that_always_holds_more_that_is_strange_has_not_drifted() -> None:
+    row = judged([0.08] * 28)
+    assert (row["status"], row["expected_rate"]) == ("ok", 0.08)
+    assert judged([0.08] * 4)["cusum"] == 0
+    assert judged([*[0.08] * 20, *[0.11] * 8], n=1000)["status"] == "drift"
 
 
 @pytest.mark.parametrize("seed", range(10))
