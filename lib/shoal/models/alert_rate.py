@@ -116,7 +116,7 @@ def _nights_until(day: date, known: Mapping[date, Rates]) -> list[date]:
 
 
 def _usual_rate(nights: Sequence[Rates]) -> float:
-    """Median rate of earlier nights, ``ALERT_P`` at least: some fleets hold more that is strange."""
+    """Median rate of earlier nights, ``ALERT_P`` at least: some fleets always have more."""
     if len(nights) < MIN_NIGHTS:
         return ALERT_P
     return max(ALERT_P, float(np.median([own.alerts / own.scored for own in nights])))
