@@ -13,6 +13,8 @@ from shoal.contracts.table import BOOLEAN, DATE, DOUBLE, INT, LONG, STRING, Colu
 STATUS = Column("status", STRING, "ok, drift or insufficient_data")
 DETAIL = Column("detail", STRING, "the status in words")
 REFERENCE_DATE = Column("reference_date", DATE, "the night compared with")
+SLICE = Column("slice", STRING, "group of peers; * is all")
+FEATURE = Column("feature", STRING, "name of the feature")
 COMPARISON = Column("comparison", STRING, "previous_night, same_weekday or golden")
 
 DRIFT_CLUSTERS = Table(
@@ -82,8 +84,8 @@ DRIFT_FEATURES = Table(
     columns=(
         EVENT_DATE,
         ENTITY[0],
-        Column("slice", STRING, "group of peers"),
-        Column("feature", STRING, "name of the feature"),
+        SLICE,
+        FEATURE,
         COMPARISON,
         REFERENCE_DATE,
         Column("wasserstein", DOUBLE, "Wasserstein distance, in the feature's unit"),
@@ -128,8 +130,8 @@ FEATURE_HISTOGRAMS = Table(
     columns=(
         EVENT_DATE,
         ENTITY[0],
-        Column("slice", STRING, "group of peers; * is all"),
-        Column("feature", STRING, "name of the feature"),
+        SLICE,
+        FEATURE,
         Column("entities", LONG, "entities"),
         Column("missing", LONG, "of these, entities that the feature is not known of"),
         Column("bins", BINS, "entities by bin, ascending; those without a value left out"),
@@ -149,7 +151,7 @@ DRIFT_ALERT_RATE = Table(
     columns=(
         EVENT_DATE,
         ENTITY[0],
-        Column("slice", STRING, "group of peers; * is all"),
+        SLICE,
         Column("scored", LONG, "entities scored"),
         Column("alert_rate", DOUBLE, "share with p_value of at most 0.05"),
         Column("expected_rate", DOUBLE, "median of the four weeks before, 0.05 at least"),

@@ -14,6 +14,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
+from shoal.contracts.entities import ENTITY_KEY
 from shoal.errors import ConfigError
 from shoal.spark.udf import series_udf
 
@@ -22,7 +23,6 @@ NEAR_KM = 100.0
 """Places closer than this are one: databases of cities are no more exact."""
 SHORTEST_TRAVEL_H = 1.0
 """Logons that follow closer on each other count as so far apart: clocks and hours overlap."""
-_KEY = ["event_date", "entity_type", "entity_id"]
 
 Record = dict[str, object]
 
@@ -31,6 +31,14 @@ Record = dict[str, object]
 def _reader(path: str, modified_ns: int) -> maxminddb.Reader:
     """A database, opened once a process; anew if the file is another one by now."""
     return maxminddb.open_database(path)
+
+
+@lru_cache(maxsize=8)
+def _content_hash(path: str, modified_ns: int) -> str:
+    """Hash of a database, read once a process: nights are planned several times."""
+    maxminddb.open_database(path).close()
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def content_hashes(paths: Sequence[str]) -> list[str]:
@@ -44,9 +52,7 @@ def content_hashes(paths: Sequence[str]) -> list[str]:
     found = []
     for path in paths:
         try:
-            maxminddb.open_database(path).close()
-            with Path(path).open("rb") as file:
-                found.append(hashlib.file_digest(file, "sha256").hexdigest())
+            found.append(_content_hash(path, Path(path).stat().st_mtime_ns))
         except (OSError, maxminddb.InvalidDatabaseError) as error:
             raise ConfigError(
                 f"address_databases: {path} cannot be read ({error}); a file in MaxMind's format "
@@ -157,18 +163,18 @@ def aggregate_travel(activity: DataFrame, databases: Sequence[str]) -> DataFrame
     is_logon = (F.col("entity_type") == "user") & (F.col("dimension") == "logon_source")
     placed = (
         activity.where(is_logon & (F.col("event_count") > F.col("failed_count")))
-        .select(*_KEY, "value", "first_ts", "last_ts")
+        .select(*ENTITY_KEY, "value", "first_ts", "last_ts")
         .withColumn("position", _lookup(F.col("value"), position_in, databases, "array<double>"))
         .where(F.col("position").isNotNull())
     )
-    in_order = Window.partitionBy(*_KEY).orderBy("first_ts", "value")
+    in_order = Window.partitionBy(*ENTITY_KEY).orderBy("first_ts", "value")
     gone = F.unix_micros("first_ts") - F.unix_micros(F.lag("last_ts").over(in_order))
     hours = F.greatest(gone / 3.6e9, F.lit(SHORTEST_TRAVEL_H))
     km = _great_circle_km(F.lag("position").over(in_order), F.col("position"))
     speed = F.when(km >= NEAR_KM, km / hours).otherwise(F.lit(0.0))
     return (
         placed.withColumn("speed", speed)
-        .groupBy(*_KEY)
+        .groupBy(*ENTITY_KEY)
         .agg(F.round(F.max("speed"), 3).alias("travel_speed_max_kmh"))
     )
 

@@ -19,7 +19,11 @@ LEAST_USUAL = 1.0
 
 
 def squared_departures(
-    preparation: Preparation, mixture: Mixture, standardized: Array, components: NDArray[np.intp]
+    preparation: Preparation,
+    mixture: Mixture,
+    standardized: Array,
+    projected: Array,
+    components: NDArray[np.intp],
 ) -> Array:
     """Squared departure of each feature from its expectation given the row's others.
 
@@ -29,7 +33,7 @@ def squared_departures(
 
     Parameters
     ----------
-    standardized : ``(n_rows, n_features)``
+    standardized, projected : ``(n_rows, n_features)`` and ``(n_rows, n_components)``, the same rows
     components : ``(n_rows,)`` the component that each row is held against
 
     Returns
@@ -37,9 +41,7 @@ def squared_departures(
     ``(n_rows, n_features)``, 0 and more
     """
     axes = preparation.pca_components
-    centered = standardized - preparation.pca_mean
-    projected = centered @ axes.T
-    weighed = (centered - projected @ axes) / preparation.residual_variances
+    weighed = preparation.discarded(standardized) / preparation.residual_variances
     pull = weighed - (weighed @ axes.T) @ axes
     discarded = np.eye(axes.shape[1]) - axes.T @ axes
     residual_precision = (1.0 / preparation.residual_variances) @ discarded**2

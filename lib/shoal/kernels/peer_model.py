@@ -77,8 +77,8 @@ class PeerGeometry:
         """The geometry with what is usual by standardised reference rows."""
         nothing = np.ones(rows.shape[1])
         bare = cls(preparation, mixture, centers, nothing)
-        weighted = mixture.weighted_log_density(preparation.project(rows))
-        squared = bare._squared_departures(rows, weighted)
+        projected = preparation.project(rows)
+        squared = bare._squared_departures(rows, projected, mixture.weighted_log_density(projected))
         return replace(bare, usual_departures=usual_departures(squared))
 
     def measure(self, values: Array) -> "Measures":
@@ -88,7 +88,7 @@ class PeerGeometry:
         residual = self.preparation.residual(standardized)
         weighted = self.mixture.weighted_log_density(projected)
         centroid_ids, centroid_distance, _ = assign(projected, self.centers)
-        squared = self._squared_departures(standardized, weighted)
+        squared = self._squared_departures(standardized, projected, weighted)
         return Measures(
             log_density=np.asarray(logsumexp(weighted, axis=1), dtype=np.float64)
             + residual.log_density,
@@ -99,9 +99,11 @@ class PeerGeometry:
             departure=total_departure(squared, self.usual_departures),
         )
 
-    def _squared_departures(self, standardized: Array, weighted: Array) -> Array:
+    def _squared_departures(self, standardized: Array, projected: Array, weighted: Array) -> Array:
         components = np.argmax(weighted, axis=1)
-        return squared_departures(self.preparation, self.mixture, standardized, components)
+        return squared_departures(
+            self.preparation, self.mixture, standardized, projected, components
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -120,7 +120,7 @@ class Preparation:
         the constant: there a small error of the variances cancels between the two terms, elsewhere
         it would shift all rows.
         """
-        discarded = self._discarded(standardized)
+        discarded = self.discarded(standardized)
         squared = discarded**2
         by_feature = squared @ (1.0 / self.residual_variances)
         return Residual(np.sqrt(squared.sum(axis=1)), -0.5 * (by_feature + self._residual_constant))
@@ -144,8 +144,8 @@ class Preparation:
         varying = precisions[len(self.pca_components) :][: self.residual_dimensions]
         return float(self.residual_dimensions * np.log(2.0 * np.pi) - np.log(varying).sum())
 
-    def _discarded(self, standardized: ArrayLike) -> Array:
-        """What PCA discards ``(n_rows, n_features)``, standard units."""
+    def discarded(self, standardized: ArrayLike) -> Array:
+        """What PCA discards of standardised rows ``(n_rows, n_features)``, standard units."""
         centered = self._centered(standardized)
         if len(self.pca_components) == len(self.feature_names):
             return np.zeros_like(centered)

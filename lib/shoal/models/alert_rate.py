@@ -100,7 +100,7 @@ def _judged(day: date, known: Mapping[date, Rates], *, min_entities: int) -> dic
     usual = _usual_rate(nights[:-1])
     cusum = _cusum(nights, usual)
     row |= {"expected_rate": usual, "cusum": cusum}
-    is_beyond = rate >= LARGER * ALERT_P and rate > ALERT_P + LIMIT_SD * _sd(own, ALERT_P)
+    is_beyond = rate >= LARGER * ALERT_P and rate > ALERT_P + LIMIT_SD * _sd(own.scored, ALERT_P)
     if is_beyond:
         detail = f"{rate:.1%} alarm where {ALERT_P:.0%} are expected"
         return row | {"status": "drift", "detail": detail}
@@ -129,13 +129,14 @@ def _cusum(nights: Sequence[Rates], usual: float) -> float:
     """
     total = 0.0
     for own in nights if len(nights) > MIN_NIGHTS else ():
-        above = (own.alerts / own.scored - usual) / _sd(own, usual)
+        above = (own.alerts / own.scored - usual) / _sd(own.scored, usual)
         total = max(0.0, total + above - CUSUM_SLACK)
     return total
 
 
-def _sd(own: Rates, expected: float) -> float:
-    return float(np.sqrt(CLUSTERING * expected * (1 - expected) / own.scored))
+def _sd(scored: int, expected: float) -> float:
+    """Standard deviation of the rate of so many entities."""
+    return float(np.sqrt(CLUSTERING * expected * (1 - expected) / scored))
 
 
 def verdict_of(
@@ -157,8 +158,7 @@ def verdict_of(
         return "population"
     if row["status"] == "drift":
         return "model"
-    own = Rates(row["scored"], 0, 0, 0.0)
-    if row["p01_rate"] > STRANGE_P + LIMIT_SD * _sd(own, STRANGE_P):
+    if row["p01_rate"] > STRANGE_P + LIMIT_SD * _sd(row["scored"], STRANGE_P):
         return "individuals"
     return "none"
 

@@ -45,6 +45,7 @@ _MEASURED = [
     "size_ratio", "psi", "missing_share", "reference_missing_share",
     "reference_entities", "analysis_entities", "quiet_pairs", "p_value",
 ]  # fmt: skip
+_JUDGED = [name for name in DRIFT_FEATURES.column_names if name != "run_id"]
 _GROUP = ["entity_type", "slice"]
 
 
@@ -79,13 +80,8 @@ def compare_features(
         return compare_group(group, days, min_entities=min_entities)
 
     measured = histograms.groupBy(*_GROUP).applyInPandas(compare, DRIFT_FEATURES.subset(_MEASURED))
-
-    def judge(group: pd.DataFrame) -> pd.DataFrame:
-        return judge_group(group)
-
-    names = [name for name in DRIFT_FEATURES.column_names if name != "run_id"]
     return measured.groupBy("event_date", "entity_type", "comparison").applyInPandas(
-        judge, DRIFT_FEATURES.subset(names)
+        judge_group, DRIFT_FEATURES.subset(_JUDGED)
     )
 
 
@@ -263,7 +259,7 @@ def judge_group(group: pd.DataFrame) -> pd.DataFrame:
     rows["detail"] = [
         _detail(row, own) for (_, row), own in zip(rows.iterrows(), status.tolist(), strict=True)
     ]
-    return rows[[name for name in DRIFT_FEATURES.column_names if name != "run_id"]]
+    return rows[_JUDGED]
 
 
 def _detail(row: pd.Series, status: str) -> str | None:

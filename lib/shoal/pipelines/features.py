@@ -53,13 +53,7 @@ def _write_activity(context: Context, span: Span) -> None:
     if not settings.event_entity_types or not kinds:
         warehouse.replace_days(warehouse.frame(ENTITY_ACTIVITY, []), ENTITY_ACTIVITY, span.days)
         return
-    names = Names(
-        [domain.lower() for domain in settings.aliases.host_domains],
-        {
-            short.lower(): [name.lower() for name in spellings]
-            for short, spellings in settings.aliases.user_domains.items()
-        },
-    )
+    names = _names(settings)
     aliases = aliases_of(labels_in_force(context.warehouse, span.days[0]), names)
     events = {kind: _own_events(warehouse, kind, span) for kind in kinds}
     with _holders(warehouse, span, known, names) as holders:
@@ -246,6 +240,16 @@ def _entity_columns(settings: Settings) -> dict[str, str]:
                 f"{did_you_mean(column, texts)}; they have {', '.join(texts)}"
             )
     return {name: BUILTIN_COLUMNS[name] for name in settings.entities} | settings.entity_columns
+
+
+def _names(settings: Settings) -> Names:
+    return Names(
+        [domain.lower() for domain in settings.aliases.host_domains],
+        {
+            short.lower(): [name.lower() for name in spellings]
+            for short, spellings in settings.aliases.user_domains.items()
+        },
+    )
 
 
 def _site_hours(settings: Settings) -> Sequence[SiteHours]:

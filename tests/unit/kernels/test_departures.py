@@ -41,7 +41,7 @@ def test_departures_are_the_contributions_that_reasons_are_ranked_by(
     mixture = fit_mixture(projected, n_components=2, covariance_type=covariance_type).mixture
     components = np.argmax(mixture.weighted_log_density(projected), axis=1)
     assert set(components) == {0, 1}
-    found = squared_departures(preparation, mixture, standardized, components)
+    found = squared_departures(preparation, mixture, standardized, projected, components)
     for row in (0, 1, 7):
         gaussian = implied_gaussian(
             preparation,
