@@ -92,7 +92,8 @@ duckdb.sql(
 # Night against night: clusters matched by their centres, the overlap of their members.
 
 # %%
-drift = published("drift_clusters").filter(pl.col("reference_cluster_id") == -1)
+drift = published("drift_clusters").filter(pl.col("shape") == "overall")
 drift.select(
-    "event_date", "entity_type", "reference_date", "entities_both", "adjusted_rand", "status"
-).sort("event_date", "entity_type")
+    "event_date", "entity_type", "comparison", "entities_both", "adjusted_rand",
+    "null_adjusted_rand", "status",
+).sort("event_date", "entity_type", "comparison")  # fmt: skip

@@ -120,7 +120,8 @@ def test_nights_are_counted_from_their_tables(windows_nights: Context) -> None:
         assert row["by_chance"] == max((line["expected_by_chance"] for line in lines), default=0.0)
     assert any(row["lines"] for row in every)
     drift = read_published(windows_nights.warehouse, DRIFT_CLUSTERS, nights)
-    overall = drift.where(F.col("reference_cluster_id") == -1).collect()
+    is_wanted = (F.col("shape") == "overall") & (F.col("comparison") == "previous_night")
+    overall = drift.where(is_wanted).collect()
     for row in every:
         own = {d["entity_type"]: d for d in overall if d["event_date"] == row["event_date"]}
         for kind in ("host", "user"):

@@ -17,29 +17,53 @@ SLICE = Column("slice", STRING, "group of peers; * is all")
 FEATURE = Column("feature", STRING, "name of the feature")
 COMPARISON = Column("comparison", STRING, "previous_night, same_weekday or golden")
 
+MOVES = T.ArrayType(
+    struct(
+        cluster_id=(INT, "cluster of the other night"),
+        entities=(LONG, "common entities"),
+    )
+)
+
 DRIFT_CLUSTERS = Table(
     name="drift_clusters",
-    doc="Clusters of a night matched with those of an earlier one, on the entities seen in both.",
-    grain="night × entity type × comparison × cluster of the reference night",
-    key=("event_date", "entity_type", "comparison", "reference_cluster_id"),
+    doc="Clusters of a night matched with those of an earlier one, on the entities seen in both, "
+    "beside what the halves of the night agree on, and judged by quiet pairs of nights.",
+    grain="night × entity type × comparison × pair of clusters",
+    key=("event_date", "entity_type", "comparison", "reference_cluster_id", "analysis_cluster_id"),
+    version=2,
     columns=(
         EVENT_DATE,
         ENTITY[0],
         COMPARISON,
         REFERENCE_DATE,
-        Column("reference_cluster_id", INT, "cluster of the reference night, from 0; −1: overall"),
-        Column("analysis_cluster_id", INT, "cluster of this night it was matched with"),
+        Column(
+            "shape",
+            STRING,
+            "overall, or what became of the cluster: matched, split, merged, died or born",
+        ),
+        Column("reference_cluster_id", INT, "cluster of the reference night, from 0; −1: none"),
+        Column("analysis_cluster_id", INT, "cluster of this night matched with it; −1: none"),
         Column("reference_size", LONG, "common entities in the reference cluster"),
         Column("analysis_size", LONG, "common entities in the matched cluster"),
         Column("common_size", LONG, "entities in both"),
+        Column("came_from", MOVES, "other clusters that those of this cluster were in, most first"),
+        Column("went_to", MOVES, "other clusters that those of the reference one are in now"),
+        Column("appeared", LONG, "entities of this cluster not seen on the reference night"),
+        Column("vanished", LONG, "entities of the reference cluster not seen tonight"),
         Column("jaccard", DOUBLE, "entities in both over entities in either"),
+        Column("warm_jaccard", DOUBLE, "the same of the night clustered from the other's centres"),
+        Column("null_jaccard", DOUBLE, "the same of the night's two halves: without any drift"),
         Column("center_distance", DOUBLE, "distance of the matched centres, standard units"),
         Column("adjusted_rand", DOUBLE, "overall agreement of the two clusterings"),
+        Column("warm_adjusted_rand", DOUBLE, "of the night clustered from the other's centres"),
+        Column("null_adjusted_rand", DOUBLE, "of the night's two halves"),
         Column("adjusted_mutual_information", DOUBLE, "overall, adjusted for chance"),
-        Column("null_jaccard", DOUBLE, "Jaccard expected without any drift"),
+        Column("variation_of_information", DOUBLE, "overall, nats; 0 for the same clusters"),
         Column("entities_both", LONG, "entities seen on both nights"),
         Column("entities_reference_only", LONG, "seen on the reference night only"),
         Column("entities_analysis_only", LONG, "seen on this night only"),
+        Column("quiet_pairs", LONG, "pairs of nights before, of the same kinds of day"),
+        Column("p_value", DOUBLE, "overall, of as bad an agreement among quiet pairs"),
         STATUS,
         DETAIL,
         Column("model_version", STRING, "model whose preparation and start both nights share"),

@@ -38,13 +38,16 @@ class ContingencyScores:
     n: int
 
 
-def match_centers(reference: ArrayLike, analysis: ArrayLike) -> NDArray[np.intp]:
+def match_centers(
+    reference: ArrayLike, analysis: ArrayLike, *, gate: float = np.inf
+) -> NDArray[np.intp]:
     """Pair centres one to one with the least sum of Euclidean distances.
 
     Parameters
     ----------
     reference : ``(n_reference, n_dimensions)``
     analysis : ``(n_analysis, n_dimensions)``
+    gate : distance beyond which two centres are no pair
 
     Returns
     -------
@@ -58,8 +61,11 @@ def match_centers(reference: ArrayLike, analysis: ArrayLike) -> NDArray[np.intp]
     old = as_rows(reference, "reference")
     new = as_rows(analysis, "analysis", n_columns=old.shape[1])
     matching = np.full(len(old), -1, dtype=np.intp)
-    rows, columns = linear_sum_assignment(cdist(old, new))
-    matching[rows] = columns
+    distances = cdist(old, new)
+    # Beyond the gate all are equally far: none is given up for the sake of a pair that is none.
+    rows, columns = linear_sum_assignment(np.minimum(distances, gate))
+    is_pair = distances[rows, columns] <= gate
+    matching[rows[is_pair]] = columns[is_pair]
     return matching
 
 

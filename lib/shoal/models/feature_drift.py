@@ -16,25 +16,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from scipy.stats import false_discovery_control
-from scipy.stats import t as student_t
 
 from shoal.contracts import DRIFT_FEATURES
 from shoal.kernels.divergences import population_stability_index, wasserstein
 from shoal.kernels.histograms import octaves_of, side_by_side
+from shoal.kernels.quiet import MIN_PAIRS, quiet_p_value
 from shoal.models.histograms import ALL
-from shoal.models.weeks import is_weekend
+from shoal.models.weeks import QUIET_DAYS, pair_kinds
 
 COMPARISONS = {"previous_night": 1, "same_weekday": 7}
 """Days between a night and the one that it is held against."""
-QUIET_DAYS = 28
-"""Days before a night whose pairs tell what is usual."""
 DAYS_BACK = QUIET_DAYS + max(COMPARISONS.values())
-MIN_PAIRS = 4
-"""Quiet pairs below which nothing is said to be unusual."""
-SPREAD_FLOOR = 0.25
-"""Least spread of the logs of quiet distances: few pairs may agree by chance."""
-LARGER = 1.5
-"""A drift is so many times beyond the largest of the quiet pairs, whatever its p-value."""
 MOST_FALSE = 0.001
 """False discoveries among what is told to have drifted (Benjamini & Hochberg 1995)."""
 SAME_HOLDERS = 1.2
@@ -183,7 +175,8 @@ def _measured(
     usual = [
         distances
         for night, distances in by_night.items()
-        if 0 < (day - night).days <= QUIET_DAYS and _kinds(night, lag) == _kinds(day, lag)
+        if 0 < (day - night).days <= QUIET_DAYS
+        and pair_kinds(night, night - timedelta(days=lag)) == pair_kinds(day, before)
     ]
     quiet = np.asarray(usual).reshape(-1, 2)
     in_units, in_octaves = by_night[day].tolist()
@@ -201,13 +194,8 @@ def _measured(
     one = 1 / min(known.entities[day], known.entities[before])
     steps = [one * _usual_size(on, *two[1:]) for on in (two[0], octaves_of(two[0]))]
     both = zip(by_night[day].tolist(), quiet.T, steps, strict=True)
-    row["p_value"] = min(1.0, 2 * min(_p_value(*one_of) for one_of in both))
+    row["p_value"] = min(1.0, 2 * min(quiet_p_value(*one_of) for one_of in both))
     return row
-
-
-def _kinds(night: date, lag: int) -> tuple[bool, bool]:
-    """Whether either night of a pair is of a weekend."""
-    return is_weekend(night), is_weekend(night - timedelta(days=lag))
 
 
 def _usual_size(
@@ -233,17 +221,6 @@ def _size_ratio(
         for counts, n in ((before, n_before), (now, n_now))
     ]
     return medians[1] / medians[0]
-
-
-def _p_value(distance: float, quiet: NDArray[np.float64], step: float) -> float:
-    """Upper tail of a distance among quiet ones, as logs that are normal but for their few."""
-    if distance <= quiet.max() * LARGER or distance <= step:
-        return 1.0
-    logs = np.log(quiet + step)
-    spread = max(float(logs.std(ddof=1)), SPREAD_FLOOR)
-    # One more of the same, not their mean: its variance is theirs and that of the mean.
-    standard = (np.log(distance + step) - logs.mean()) / (spread * np.sqrt(1 + 1 / len(logs)))
-    return float(student_t.sf(standard, len(logs) - 1))
 
 
 def judge_group(group: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from shoal.contracts import MODEL_CANDIDATES, MODEL_STATUS, MODELS
+from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError
 from shoal.models.peer_models import PEER_MODEL_COLUMNS, PeerModel, PeerModels, peer_model
 from shoal.spark.tables import Warehouse, quote_literal
@@ -202,6 +203,17 @@ def _read_models(
                 f"`shoal fit --date {day}` first"
             )
     return found
+
+
+def training_run_ids(warehouse: Warehouse, versions: Collection[str]) -> dict[str, set[str]]:
+    """Version → ``run_id`` of every night that it was fitted on, of versions that are stored."""
+    rows = (
+        warehouse.read(MODELS)
+        .where(F.col("model_version").isin(sorted(versions)) & (F.col("slice") == GLOBAL_SLICE))
+        .select("model_version", "training_run_ids")
+        .collect()
+    )
+    return {version: set(run_ids) for version, run_ids in rows}
 
 
 def next_sequence(changes: Iterable[StatusChange], entity_type: str) -> int:

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SATURDAY = 5
+QUIET_DAYS = 28
+"""Days before a night whose pairs of nights tell what is usual."""
 
 
 def is_weekend(day: date) -> bool:
@@ -17,3 +19,8 @@ def is_weekend(day: date) -> bool:
 def weekend_rows(days: Iterable[date]) -> NDArray[np.bool_]:
     """Which rows ``(n_rows,)`` are of a Saturday or a Sunday, by their days."""
     return np.fromiter((is_weekend(day) for day in days), dtype=np.bool_)
+
+
+def pair_kinds(night: date, reference: date) -> tuple[bool, bool]:
+    """Whether either night of a pair is of a weekend: pairs of the same kinds compare."""
+    return is_weekend(night), is_weekend(reference)

@@ -8,7 +8,6 @@ from pyspark.sql import functions as F
 
 from shoal.contracts import (
     DRIFT_ALERT_RATE,
-    DRIFT_CLUSTERS,
     DRIFT_FEATURES,
     ENTITY_FEATURES,
     ENTITY_SCORES,
@@ -16,28 +15,20 @@ from shoal.contracts import (
 )
 from shoal.models.alert_rate import DAYS_BACK as RATE_DAYS_BACK
 from shoal.models.alert_rate import VERDICTS, Rates, aggregate_rates, judge_rates, verdict_of
-from shoal.models.drift import (
-    Comparison,
-    DriftSettings,
-    compare_nights,
-    compared_rows,
-    insufficient,
-)
 from shoal.models.feature_drift import DAYS_BACK as FEATURE_DAYS_BACK
 from shoal.models.feature_drift import compare_features
 from shoal.models.histograms import ALL, aggregate_histograms
+from shoal.pipelines.cluster_drift import compare_clusters
 from shoal.pipelines.context import Context
 from shoal.pipelines.span import Span, begin_writing, read_own, with_entities, with_models
 from shoal.spark.nights import read_published
-
-COMPARISON = "previous_night"
 
 
 def drift(context: Context, span: Span) -> Span:
     """Compare each night with those before it, and say in a word what moved.
 
-    Clusters with those of the published night before it, features with a day and a week before, the
-    rate of alarms with what is expected.
+    Clusters and features with those of a day and a week before, clusters with those that the frozen
+    model was fitted on as well, the rate of alarms with what is expected.
 
     Raises
     ------
@@ -48,15 +39,11 @@ def drift(context: Context, span: Span) -> Span:
     with context.night_step("drift", span.run_ids, subject=str(span)) as rows:
         begin_writing(context, span)
         span = with_models(context, span)
-        found = [*_alone(span), *_compared(context, span)]
-        for row in found:
-            row |= {"comparison": COMPARISON, "run_id": span.run_ids[row["event_date"]]}
-        frame = context.warehouse.frame(DRIFT_CLUSTERS, found)
-        context.warehouse.replace_days(frame, DRIFT_CLUSTERS, span.days)
+        clusters = compare_clusters(context, span)
         drifts = _compare_features(context, span)
         verdicts = _judge_rates(context, span, drifts)
         for day, own in rows.items():
-            own["clusters"] = sum(row["event_date"] == day for row in found)
+            own["clusters"] = clusters[day]
             own["drifted"] = sum(len(own) for (at, _), own in drifts.items() if at == day)
             own["verdicts"] = sum(at == day for at in verdicts)
     return span
@@ -111,50 +98,3 @@ def _judge_rates(
         judged["run_id"] = span.run_ids[day]
     warehouse.replace_days(warehouse.frame(DRIFT_ALERT_RATE, rows), DRIFT_ALERT_RATE, span.days)
     return moved
-
-
-def _alone(span: Span) -> list[dict[str, Any]]:
-    """Nights without a published one before them."""
-    return [
-        {
-            "event_date": plan.event_date,
-            "entity_type": model.entity_type,
-            "model_version": model.model_version,
-            **insufficient("no published night before this one"),
-        }
-        for plan in span.plans
-        if not plan.earlier
-        for model in span.models_of(plan).of_types()
-    ]
-
-
-def _compared(context: Context, span: Span) -> list[dict[str, Any]]:
-    pairs = [
-        (plan.earlier[-1], plan.night, model)
-        for plan in span.plans
-        if plan.earlier
-        for model in span.models_of(plan).of_types()
-    ]
-    if not pairs:
-        return []
-    comparisons = [
-        Comparison(number, before.event_date, night.event_date, model)
-        for number, (before, night, model) in enumerate(pairs)
-    ]
-    nights = {night.event_date: night for pair in pairs for night in pair[:2]}
-    settings = DriftSettings(
-        min_entities=context.settings.drift.min_entities,
-        winsorize_sd=context.settings.fit.winsorize_sd,
-        sample_rows=context.settings.fit.sample_rows,
-    )
-    teaching = compared_rows(
-        read_published(context.warehouse, ENTITY_FEATURES, list(nights.values())),
-        comparisons,
-        min_events=context.settings.score.min_events,
-    )
-    found = compare_nights(teaching, comparisons, settings)
-    return [
-        {**row, "event_date": c.analysis_date, "reference_date": c.reference_date}
-        for c in comparisons
-        for row in found[c.number]
-    ]

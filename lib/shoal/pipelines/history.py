@@ -9,8 +9,9 @@ from pyspark.sql import functions as F
 
 from shoal.contracts import DRIFT_ALERT_RATE, DRIFT_CLUSTERS, ENTITY_SCORES, OUTLIERS, UNSCORED
 from shoal.contracts.scores import BESIDE_LANES
-from shoal.models.drift import OVERALL
+from shoal.models.cluster_rows import OVERALL
 from shoal.models.histograms import ALL
+from shoal.pipelines.cluster_drift import PREVIOUS
 from shoal.pipelines.context import Context
 from shoal.spark.nights import Night, read_published, require_published
 
@@ -88,6 +89,5 @@ def _verdicts(context: Context, nights: Sequence[Night]) -> DataFrame:
 
 def _agreement(context: Context, nights: Sequence[Night]) -> DataFrame:
     rows = read_published(context.warehouse, DRIFT_CLUSTERS, nights)
-    return rows.where(F.col("reference_cluster_id") == OVERALL).select(
-        "event_date", "entity_type", "adjusted_rand"
-    )
+    is_wanted = (F.col("shape") == OVERALL) & (F.col("comparison") == PREVIOUS)
+    return rows.where(is_wanted).select("event_date", "entity_type", "adjusted_rand")

@@ -42,6 +42,14 @@ def test_rectangular_matching_leaves_the_farthest_out():
         match_centers(few, [[1.0, 2.0]])
 
 
+def test_beyond_the_gate_nothing_is_a_pair_and_nothing_is_given_up_for_it():
+    # Without a gate 0.0 would go to 3.0 so that 4.0 need not go to 30.0.
+    reference, analysis = [[0.0], [4.0]], [[3.0], [-30.0]]
+    assert match_centers(reference, analysis).tolist() == [1, 0]
+    assert match_centers(reference, analysis, gate=5.0).tolist() == [-1, 0]
+    assert match_centers(reference, analysis, gate=0.5).tolist() == [-1, -1]
+
+
 @given(TABLES)
 def test_scores_equal_scikit_learn_on_expanded_labels(table):
     n = int(table.sum())
