@@ -408,9 +408,15 @@ def simulate(
     sources: Annotated[
         str, typer.Option(help="basic, or all: names, web, TLS, files and sessions, too.")
     ] = "basic",
+    change: Annotated[
+        str | None, typer.Option(help="Of the whole fleet, e.g. roll_out, for drift to tell.")
+    ] = None,
+    change_day: Annotated[int, typer.Option(help="Its day, counted from 0.", min=0)] = 0,
+    from_day: Annotated[int, typer.Option(help="First day to write, from 0.", min=0)] = 0,
 ) -> None:
     """Write the raw logs of a fleet that does not exist, its labels and the truth about it."""
     from shoal.pipelines.simulate import simulate as simulate_fleet
+    from shoal.simulate.changes import CHANGES, Change
     from shoal.simulate.records import SOURCES
     from shoal.simulate.story import STRENGTHS
     from shoal.simulate.write import Request
@@ -421,8 +427,15 @@ def simulate(
     known = next((known for known in SOURCES if sources == known), None)
     if known is None:
         raise UsageError(f"--sources {sources!r} is not one of {', '.join(SOURCES)}")
-    first = _date("--start", start)
-    request = Request(hosts, days, first, seed, strengths, planted, benign, volume, known)
+    changed = next((known for known in CHANGES if change == known), None)
+    if change and changed is None:
+        raise UsageError(f"--change {change!r} is not one of {', '.join(CHANGES)}")
+    if from_day >= days:
+        raise UsageError(f"--from-day {from_day} is none of --days {days}, which count from 0")
+    request = Request(
+        hosts, days, _date("--start", start), seed, strengths, planted, benign, volume, known,
+        Change(changed, change_day) if changed else None, from_day,
+    )  # fmt: skip
 
     def work(context: "Context") -> None:
         simulate_fleet(context, request, Path(out))

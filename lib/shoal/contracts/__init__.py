@@ -1,6 +1,7 @@
 """Every table of Shoal, declared once."""
 
 from shoal.contracts.drift import (
+    COMPONENT_MOMENTS,
     CONFIG_CHANGES,
     DRIFT_ALERT_RATE,
     DRIFT_CLUSTERS,
@@ -30,6 +31,7 @@ TABLES: tuple[Table, ...] = (
     OUTLIERS,
     UNSCORED,
     FEATURE_HISTOGRAMS,
+    COMPONENT_MOMENTS,
     DRIFT_CLUSTERS,
     DRIFT_COMPONENTS,
     DRIFT_FEATURES,
@@ -42,6 +44,7 @@ TABLES: tuple[Table, ...] = (
 )
 
 __all__ = [
+    "COMPONENT_MOMENTS",
     "CONFIG_CHANGES",
     "DRIFT_ALERT_RATE",
     "DRIFT_CLUSTERS",

@@ -1,14 +1,22 @@
-"""How the shoals move: clusters, model parameters, features, alert rate and configuration.
-
-``drift_components`` is not written yet; it is declared so that readers can rely on its shape.
-"""
+"""How the shoals move: clusters, model parameters, features, alert rate and configuration."""
 
 from pyspark.sql import types as T
 
 from shoal.contracts.activity import CONFIGURATION_DIMENSIONS
 from shoal.contracts.entities import ENTITY, ENTITY_KEY, EVENT_DATE, RUN_ID
 from shoal.contracts.models import MODEL_TOLERANCE
-from shoal.contracts.table import BOOLEAN, DATE, DOUBLE, INT, LONG, STRING, Column, Table, struct
+from shoal.contracts.table import (
+    BOOLEAN,
+    DATE,
+    DOUBLE,
+    INT,
+    LONG,
+    STRING,
+    VECTOR,
+    Column,
+    Table,
+    struct,
+)
 
 STATUS = Column("status", STRING, "ok, drift or insufficient_data")
 DETAIL = Column("detail", STRING, "the status in words")
@@ -74,22 +82,57 @@ DRIFT_CLUSTERS = Table(
     tolerance=MODEL_TOLERANCE,
 )
 
+CARRIERS = T.ArrayType(
+    struct(
+        feature=(STRING, "name of the feature"),
+        shift_sd=(DOUBLE, "shift of the component's mean, in the reference's standard units"),
+        reference=(DOUBLE, "the mean before, in the feature's unit"),
+        analysis=(DOUBLE, "the mean now"),
+    )
+)
+
 DRIFT_COMPONENTS = Table(
     name="drift_components",
-    doc="Mixture components of two models matched, and how far each moved.",
-    grain="night × entity type × comparison × component",
-    key=("event_date", "entity_type", "comparison", "reference_component_id"),
+    doc="Components of a mixture matched with those of another: this week's nights with those of "
+    "the week before, and a model that begins to serve with the one before it and the frozen one.",
+    grain="night × entity type × comparison × pair of components",
+    key=(
+        "event_date",
+        "entity_type",
+        "comparison",
+        "reference_component_id",
+        "analysis_component_id",
+    ),
+    version=2,
     columns=(
         EVENT_DATE,
         ENTITY[0],
-        COMPARISON,
-        Column("reference_component_id", INT, "component of the reference model"),
-        Column("analysis_component_id", INT, "component it was matched with"),
+        Column("comparison", STRING, "week, previous_version or golden"),
+        Column(
+            "reference_component_id",
+            INT,
+            "component of the reference, from 0; −1: none, and all of them where the other is −1",
+        ),
+        Column("analysis_component_id", INT, "component it is matched with; −1: none"),
         Column("reference_model_version", STRING, "reference model"),
-        Column("analysis_model_version", STRING, "model compared with it"),
-        Column("weight_shift", DOUBLE, "change of the weight"),
-        Column("mean_shift", DOUBLE, "Mahalanobis distance of the means"),
-        Column("hellinger", DOUBLE, "Hellinger distance of the two Gaussians"),
+        Column("analysis_model_version", STRING, "model compared with it; of a week the same"),
+        Column("reference_weight", DOUBLE, "weight before"),
+        Column("analysis_weight", DOUBLE, "weight now"),
+        Column(
+            "mean_shift",
+            DOUBLE,
+            "Mahalanobis distance of the means, by the reference; of all the mean by weight",
+        ),
+        Column(
+            "hellinger",
+            DOUBLE,
+            "Hellinger distance of the two Gaussians, 0 to 1; of all the mean by weight. In many "
+            "dimensions it is near 1 for what hardly differs: it judges nothing",
+        ),
+        Column("features", CARRIERS, "features that carry the shift of the mean, most first"),
+        Column("weight_change", DOUBLE, "of all: half of the changes of weight, 0 to 1"),
+        Column("quiet_pairs", LONG, "earlier comparisons of the four weeks before"),
+        Column("p_value", DOUBLE, "of all: of as large a shift or change among those"),
         STATUS,
         DETAIL,
         RUN_ID,
@@ -97,6 +140,28 @@ DRIFT_COMPONENTS = Table(
     partition=("event_date",),
     is_night=True,
     tolerance=MODEL_TOLERANCE,
+)
+
+COMPONENT_MOMENTS = Table(
+    name="component_moments",
+    doc="What a night adds to each component of the frozen model, or of the serving one where "
+    "none is frozen yet: sums that add up over nights, of a hash sample of many entities.",
+    grain="night × entity type × component",
+    key=("event_date", "entity_type", "component_id"),
+    columns=(
+        EVENT_DATE,
+        ENTITY[0],
+        Column("component_id", INT, "component of the model's mixture, from 0"),
+        Column("model_version", STRING, "the model"),
+        Column("row_weight", DOUBLE, "sum of the entities' responsibilities"),
+        Column("sums", VECTOR, "sum of the entities in PCA space, weighted by these"),
+        Column("squares", VECTOR, "sum of their outer products, row by row"),
+        RUN_ID,
+    ),
+    partition=("event_date",),
+    is_night=True,
+    tolerance=MODEL_TOLERANCE,
+    retention_days=400,
 )
 
 DRIFT_FEATURES = Table(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.kernels.centroids import assign, continue_kmeans
@@ -27,9 +27,7 @@ from shoal.models.cluster_rows import (
     insufficient,
 )
 from shoal.models.peer_models import PeerModel
-from shoal.models.vectors import feature_matrix, teaching_rows
-from shoal.spark.sampling import bound_groups
-from shoal.spark.session import persisted
+from shoal.models.vectors import feature_matrix
 
 Array = NDArray[np.float64]
 _NIGHT = ["model_version", "event_date"]
@@ -48,7 +46,6 @@ class DriftSettings:
 
     min_entities: int
     winsorize_sd: float
-    sample_rows: int
 
 
 @dataclass(frozen=True)
@@ -86,46 +83,18 @@ class Start:
     centers: Array
 
 
-def compared_rows(
-    features: DataFrame, comparisons: Sequence[Comparison], *, min_events: int
-) -> DataFrame:
-    """Rows of ``entity_features`` that take part in comparisons, once for every model.
-
-    A night at the change of a model is compared in both: with the one before it, and with the one
-    after it.
-
-    Returns
-    -------
-    Entity × day × model with ``model_version`` and ``features`` in that model's order.
-    """
-    models = {comparison.model.model_version: comparison.model for comparison in comparisons}
-    versions = []
-    for version, model in sorted(models.items()):
-        own = [c for c in comparisons if c.model.model_version == version]
-        nights = sorted({night for c in own for night in (c.reference_date, c.analysis_date)})
-        is_own = (F.col("entity_type") == model.entity_type) & F.col("event_date").isin(nights)
-        versions.append(F.when(is_own, F.lit(version)))
-    known = F.filter(F.array(*versions), lambda version: version.isNotNull())
-    rules = [
-        model.vector_rule(F.col("model_version") == version)
-        for version, model in sorted(models.items())
-    ]
-    tagged = features.withColumn("model_version", F.explode(known))
-    return teaching_rows(tagged, rules, min_events=min_events)
-
-
 def compare_nights(
     entity_days: DataFrame, comparisons: Sequence[Comparison], settings: DriftSettings
 ) -> list[dict[str, Any]]:
     """Cluster the nights of each comparison in one preparation, match the centres and the members.
 
-    Nights are clustered by k-means on a hash sample with the model's centres as the start, so that
-    a difference is the nights' and not a random start's; then all rows are assigned.
+    Nights are clustered by k-means with the model's centres as the start, so that a difference is
+    the nights' and not a random start's.
 
     Parameters
     ----------
-    entity_days : rows of all nights that may teach, with ``model_version`` and ``features`` in that
-        model's order; a night that is compared in two models is in it twice
+    entity_days : rows of `shoal.models.drift_rows`, of all nights of the comparisons and few enough
+        for a night to meet in one task; read several times
 
     Returns
     -------
@@ -136,13 +105,10 @@ def compare_nights(
         c.model.model_version: Start(c.model.geometry.preparation, c.model.geometry.centers)
         for c in comparisons
     }
-    wanted = entity_days.select(
-        *_NIGHT, "entity_id", "features", F.expr("xxhash64(entity_id, 'half') & 1").alias(_HALF)
-    )
-    with persisted(bound_groups(wanted, _NIGHT, max_rows=settings.sample_rows)) as sample:
-        clusters = _fit_nights(sample, starts, settings.winsorize_sd)
-        known = [c for c in comparisons if {c.reference, c.analysis} <= clusters.keys()]
-        warm = _fit_warm(sample, known, starts, clusters, settings.winsorize_sd) if known else {}
+    wanted = entity_days.select(*_NIGHT, "entity_id", "features", _half())
+    clusters = _fit_nights(wanted, starts, settings.winsorize_sd)
+    known = [c for c in comparisons if {c.reference, c.analysis} <= clusters.keys()]
+    warm = _fit_warm(wanted, known, starts, clusters, settings.winsorize_sd) if known else {}
     labels = Labels.of(starts, clusters, known, warm, settings.winsorize_sd)
     counts = _count_pairs(wanted, known, labels) if known else {}
     found = []
@@ -167,6 +133,11 @@ def compare_nights(
         }
         found += [facts | row for row in rows]
     return found
+
+
+def _half() -> Column:
+    """Which half of its night an entity is of, by a hash."""
+    return F.pmod(F.xxhash64("entity_id", F.lit("half")), F.lit(2)).alias(_HALF)
 
 
 def _fit_nights(

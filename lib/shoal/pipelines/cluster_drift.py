@@ -1,17 +1,19 @@
-"""Each night's clusters against the night and the week before, and those of the frozen model."""
+"""How the shoals of each night moved: its clusters, and the components of the models."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Self
+from typing import Self
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts import DRIFT_CLUSTERS, ENTITY_FEATURES
 from shoal.contracts.models import GLOBAL_SLICE
-from shoal.models.cluster_drift import Comparison, DriftSettings, compare_nights, compared_rows
+from shoal.models.cluster_drift import Comparison, DriftSettings, compare_nights
 from shoal.models.cluster_rows import OVERALL, insufficient, judge_clusters
+from shoal.models.drift_rows import WantedNights, drift_rows
 from shoal.models.peer_models import PeerModel
 from shoal.models.registry import training_run_ids
 from shoal.models.weeks import QUIET_DAYS
@@ -37,8 +39,13 @@ _JUDGED_BY = (
 
 
 @dataclass(frozen=True)
-class _Pair:
-    """A night, and what its clusters are held against; ``None`` where there is no such night."""
+class NightPair:
+    """A night, and what its clusters are held against; ``None`` where there is no such night.
+
+    Attributes
+    ----------
+    model : in whose space they are
+    """
 
     comparison: str
     reference: Night | None
@@ -46,10 +53,16 @@ class _Pair:
     model: PeerModel
 
 
-def compare_clusters(context: Context, span: Span) -> Mapping[date, int]:
-    """Write ``drift_clusters`` of a span; return the rows of each night."""
-    pairs = _pairs(context, span)
-    rows = [
+def compare_clusters(
+    context: Context, span: Span, pairs: Sequence[NightPair], rows: DataFrame
+) -> Mapping[date, int]:
+    """Write ``drift_clusters`` of a span; return how many rows each night has.
+
+    Parameters
+    ----------
+    rows : as `moving_rows` gives them for the pairs
+    """
+    found = [
         {
             "event_date": pair.night.event_date,
             "entity_type": pair.model.entity_type,
@@ -60,14 +73,25 @@ def compare_clusters(context: Context, span: Span) -> Mapping[date, int]:
         for pair in pairs
         if pair.reference is None
     ]
-    rows += _compared(context, [pair for pair in pairs if pair.reference])
+    comparisons = [
+        Comparison(
+            number, pair.comparison, pair.reference.event_date, pair.night.event_date, pair.model
+        )
+        for number, pair in enumerate(pairs)
+        if pair.reference
+    ]
+    settings = DriftSettings(
+        min_entities=context.settings.drift.min_entities,
+        winsorize_sd=context.settings.fit.winsorize_sd,
+    )
+    found += compare_nights(rows, comparisons, settings) if comparisons else []
     earlier = (
         read_published(context.warehouse, DRIFT_CLUSTERS, span.past(QUIET_DAYS))
         .where((F.col("shape") == OVERALL) & F.col("adjusted_rand").isNotNull())
         .select(*_JUDGED_BY)
         .collect()
     )
-    judged = judge_clusters(rows, [row.asDict() for row in earlier])
+    judged = judge_clusters(found, [row.asDict() for row in earlier])
     for row in judged:
         row["run_id"] = span.run_ids[row["event_date"]]
     frame = context.warehouse.frame(DRIFT_CLUSTERS, judged)
@@ -75,7 +99,8 @@ def compare_clusters(context: Context, span: Span) -> Mapping[date, int]:
     return Counter(row["event_date"] for row in judged)
 
 
-def _pairs(context: Context, span: Span) -> list[_Pair]:
+def night_pairs(context: Context, span: Span) -> list[NightPair]:
+    """What each night's clusters are held against, by entity type."""
     frozen = _FrozenNights.of(context, span)
     pairs = []
     for plan in span.plans:
@@ -83,13 +108,13 @@ def _pairs(context: Context, span: Span) -> list[_Pair]:
         week_ago = earlier.get(plan.event_date - timedelta(days=7))
         for model in span.models_of(plan).of_types():
             previous = plan.earlier[-1] if plan.earlier else None
-            pairs += [
-                _Pair(PREVIOUS, previous, plan.night, model),
-                _Pair(WEEKDAY, week_ago, plan.night, model),
-            ]
             golden = golden_model(span, plan, model)
             night = frozen.like(plan.event_date, golden) if golden else None
-            pairs.append(_Pair(GOLDEN, night, plan.night, golden or model))
+            pairs += [
+                NightPair(PREVIOUS, previous, plan.night, model),
+                NightPair(WEEKDAY, week_ago, plan.night, model),
+                NightPair(GOLDEN, night, plan.night, golden or model),
+            ]
     return pairs
 
 
@@ -99,6 +124,35 @@ def golden_model(span: Span, plan: NightPlan, serving: PeerModel) -> PeerModel |
     if frozen is None or frozen.model_version == serving.model_version:
         return serving if frozen else None
     return span.models_of(plan).find_golden(serving.entity_type, GLOBAL_SLICE)
+
+
+def moving_rows(
+    context: Context,
+    span: Span,
+    pairs: Sequence[NightPair],
+    alone: Iterable[tuple[Night, PeerModel]],
+) -> DataFrame:
+    """Rows of both nights of all pairs, and of nights alone, in the features of their models."""
+    wanted = [(night, pair.model) for pair in pairs for night in (pair.reference, pair.night)]
+    known = [*((night, model) for night, model in wanted if night), *alone]
+    nights = {night.event_date: night for night, _ in known}
+    models = {model.model_version: model for _, model in known}
+    by_version = {
+        version: WantedNights(
+            model, frozenset(n.event_date for n, m in known if m.model_version == version)
+        )
+        for version, model in models.items()
+    }
+    settings = context.settings
+    # As many as a fit looks at, of each type.
+    most = settings.fit.sample_rows * len(settings.entity_types)
+    largest = max((span.entities or {}).values(), default=0)
+    return drift_rows(
+        read_published(context.warehouse, ENTITY_FEATURES, list(nights.values())),
+        by_version,
+        share=most / max(largest, 1),
+        min_events=settings.score.min_events,
+    )
 
 
 @dataclass(frozen=True)
@@ -129,29 +183,3 @@ class _FrozenNights:
             if night.event_date < day and night.event_date.weekday() == day.weekday()
         ]
         return max(known, key=lambda night: night.event_date, default=None)
-
-
-def _compared(context: Context, pairs: Sequence[_Pair]) -> list[dict[str, Any]]:
-    comparisons = [
-        Comparison(
-            number, pair.comparison, pair.reference.event_date, pair.night.event_date, pair.model
-        )
-        for number, pair in enumerate(pairs)
-        if pair.reference
-    ]
-    if not comparisons:
-        return []
-    nights = {
-        night.event_date: night for pair in pairs for night in (pair.reference, pair.night) if night
-    }
-    rows = compared_rows(
-        read_published(context.warehouse, ENTITY_FEATURES, list(nights.values())),
-        comparisons,
-        min_events=context.settings.score.min_events,
-    )
-    settings = DriftSettings(
-        min_entities=context.settings.drift.min_entities,
-        winsorize_sd=context.settings.fit.winsorize_sd,
-        sample_rows=context.settings.fit.sample_rows,
-    )
-    return compare_nights(rows, comparisons, settings)

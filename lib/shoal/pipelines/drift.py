@@ -18,10 +18,12 @@ from shoal.models.alert_rate import VERDICTS, Rates, aggregate_rates, judge_rate
 from shoal.models.feature_drift import DAYS_BACK as FEATURE_DAYS_BACK
 from shoal.models.feature_drift import compare_features
 from shoal.models.histograms import ALL, aggregate_histograms
-from shoal.pipelines.cluster_drift import compare_clusters
+from shoal.pipelines.cluster_drift import compare_clusters, moving_rows, night_pairs
+from shoal.pipelines.component_drift import compare_components, measured_models
 from shoal.pipelines.context import Context
 from shoal.pipelines.span import Span, begin_writing, read_own, with_entities, with_models
 from shoal.spark.nights import read_published
+from shoal.spark.session import persisted
 
 
 def drift(context: Context, span: Span) -> Span:
@@ -39,7 +41,10 @@ def drift(context: Context, span: Span) -> Span:
     with context.night_step("drift", span.run_ids, subject=str(span)) as rows:
         begin_writing(context, span)
         span = with_models(context, span)
-        clusters = compare_clusters(context, span)
+        pairs, measured = night_pairs(context, span), measured_models(span)
+        with persisted(moving_rows(context, span, pairs, measured)) as moving:
+            clusters = compare_clusters(context, span, pairs, moving)
+            compare_components(context, span, measured, moving)
         drifts = _compare_features(context, span)
         verdicts = _judge_rates(context, span, drifts)
         for day, own in rows.items():

@@ -11,9 +11,11 @@ from pyspark.sql import functions as F
 
 from shoal.config import config_hash
 from shoal.contracts import (
+    COMPONENT_MOMENTS,
     CONFIG_CHANGES,
     DRIFT_ALERT_RATE,
     DRIFT_CLUSTERS,
+    DRIFT_COMPONENTS,
     DRIFT_FEATURES,
     ENTITY_ACTIVITY,
     ENTITY_FEATURES,
@@ -46,7 +48,9 @@ NIGHT_TABLES = (
     ENTITY_SCORES,
     UNSCORED,
     OUTLIERS,
+    COMPONENT_MOMENTS,
     DRIFT_CLUSTERS,
+    DRIFT_COMPONENTS,
     FEATURE_HISTOGRAMS,
     DRIFT_FEATURES,
     DRIFT_ALERT_RATE,

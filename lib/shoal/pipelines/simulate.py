@@ -40,7 +40,7 @@ def simulate(context: Context, request: Request, folder: Path) -> dict[str, int]
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"--out {folder} is not empty: name a new folder, or remove it first")
     simulation = simulation_of(request)
-    chunks = chunks_of(simulation)
+    chunks = chunks_of(simulation, request.first_day)
     absolute = folder.absolute()
 
     def write(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:

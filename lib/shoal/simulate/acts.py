@@ -7,10 +7,22 @@ The strengths differ in how much there is to see, not in what: *strong* is what 
 from collections.abc import Callable
 from typing import TypeVar
 
-from shoal.simulate.behaviour import HostDay, Logon, by_the_clock, odd_address
+from shoal.simulate.behaviour import (
+    DAY_S,
+    Connection,
+    HostDay,
+    Logon,
+    Process,
+    by_the_clock,
+    odd_address,
+)
 from shoal.simulate.story import Act, Strength
 
 T = TypeVar("T", int, float, str)
+N = TypeVar("N", Process, Connection)
+
+BOILING_GROWTH = 1.06
+"""What a machine that is slowly boiled does more every day: three times as much in 19 days."""
 
 
 TUNNEL_QUERIES_A_SOCKET = 15
@@ -265,6 +277,24 @@ def _new_role(act: Act, log: HostDay) -> None:
         log.launch(log.seconds(3), name, "powershell.exe", "system")
 
 
+def _boil(act: Act, log: HostDay) -> None:
+    """More of all that the machine does, a little more every day, and nothing else."""
+    factor = BOILING_GROWTH ** (act.nth_day + 1)
+    log.processes += _again(log, log.processes, factor - 1.0)
+    log.connections += _again(log, log.connections, factor - 1.0)
+
+
+def _again(log: HostDay, done: list[N], times: float) -> list[N]:
+    """Each of them so many more times on average, at most half an hour away."""
+    copies = [one for one, n in zip(done, log.rng.poisson(times, len(done)), strict=True)
+              for _ in range(int(n))]  # fmt: skip
+    shifts = log.rng.uniform(-1800.0, 1800.0, len(copies))
+    return [
+        one._replace(second=float((one.second + shift) % DAY_S))
+        for one, shift in zip(copies, shifts, strict=True)
+    ]
+
+
 def _nothing_more(act: Act, log: HostDay) -> None:
     """Its ordinary day, under a name that nobody knows."""
 
@@ -286,6 +316,7 @@ _ACTS: dict[str, Callable[[Act, HostDay], None]] = {
     "patch_night": _patch,
     "new_joiner": _joiner,
     "hardware_swap": _nothing_more,
+    "slow_boil": _boil,
     "on_call_at_night": _on_call,
     "developer_tool": _tool,
     "new_small_role": _new_role,

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Literal, get_args
 
+from shoal.simulate.changes import Change, boiled_hosts
 from shoal.simulate.fleet import (
     SITES,
     Fleet,
@@ -120,6 +121,7 @@ class Simulation:
     days: int
     acts: tuple[Act, ...]
     sources: Sources = "basic"
+    change: Change | None = None
 
     def date_of(self, day: int) -> date:
         """Calendar date of a day by its number."""
@@ -146,6 +148,7 @@ def plan_simulation(
     has_planted: bool = True,
     has_benign: bool = True,
     sources: Sources = "basic",
+    change: Change | None = None,
 ) -> Simulation:
     """Decide what happens when; the same for the same fleet, start and length.
 
@@ -163,7 +166,18 @@ def plan_simulation(
         if sources == "all":
             used = {act.host for act in planted}
             acts += _plan_in_dns(fleet, days, strengths, taken, used)
-    return Simulation(fleet, start, days, tuple(acts), sources)
+    if change and change.kind == "slow_boil":
+        acts += _plan_boil(fleet, days, change)
+    return Simulation(fleet, start, days, tuple(acts), sources, change)
+
+
+def _plan_boil(fleet: Fleet, days: int, change: Change) -> list[Act]:
+    return [
+        Act(f"slow_boil-{number:02d}", "slow_boil", True, "weak", day, host.index,
+            nth_day=day - change.day)
+        for number, host in enumerate(boiled_hosts(fleet))
+        for day in range(change.day, days)
+    ]  # fmt: skip
 
 
 def _plan_planted(

@@ -13,6 +13,14 @@ from pathlib import Path
 from shoal.simulate.act_traces import leave_traces, manner_of
 from shoal.simulate.acts import perform
 from shoal.simulate.behaviour import HostDay, ordinary_day
+from shoal.simulate.changes import (
+    Change,
+    add_change,
+    as_sensed,
+    calendar_date,
+    changed_host,
+    writes_network,
+)
 from shoal.simulate.fleet import DOMAIN, Host, build_fleet
 from shoal.simulate.formats import ZEEK_HEADER, windows_lines, zeek_lines
 from shoal.simulate.records import Manner, Sources
@@ -44,6 +52,8 @@ class Request:
     has_planted, has_benign : whether there are intrusions, and what only looks like them
     volume : how much goes on on an ordinary day, relative to the catalogue of roles
     sources : which logs there are
+    change : of the whole fleet
+    first_day : the first one that is written, counted from 0; the days before are only planned
     """
 
     hosts: int
@@ -55,6 +65,8 @@ class Request:
     has_benign: bool = True
     volume: float = 1.0
     sources: Sources = "basic"
+    change: Change | None = None
+    first_day: int = 0
 
 
 @lru_cache(maxsize=2)
@@ -68,13 +80,15 @@ def simulation_of(request: Request) -> Simulation:
         has_planted=request.has_planted,
         has_benign=request.has_benign,
         sources=request.sources,
+        change=request.change,
     )
 
 
-def chunks_of(simulation: Simulation) -> list[tuple[int, int]]:
-    """(day, chunk of machines) of every pair of files."""
+def chunks_of(simulation: Simulation, first_day: int = 0) -> list[tuple[int, int]]:
+    """(day, chunk of machines) of every pair of files, from a day on."""
     count = -(-len(simulation.fleet.hosts) // HOSTS_A_FILE)
-    return [(day, chunk) for day in range(simulation.days) for chunk in range(count)]
+    days = range(first_day, simulation.days)
+    return [(day, chunk) for day in days for chunk in range(count)]
 
 
 def write_chunk(simulation: Simulation, day: int, chunk: int, folder: Path) -> int:
@@ -91,6 +105,10 @@ def write_chunk(simulation: Simulation, day: int, chunk: int, folder: Path) -> i
     until = simulation.date_of(day) + timedelta(days=1)
     _write_gz(folder / "windows" / day_name / f"events.{chunk:03d}.jsonl.gz", windows, until)
     records = len(windows)
+    if not writes_network(simulation.change, day):
+        return records
+    for log in logs:
+        log.connections = as_sensed(simulation.change, log)
     logs_written = LOGS if simulation.sources == "all" else {"conn": (ZEEK_HEADER, zeek_lines)}
     for name, (header, lines_of) in logs_written.items():
         lines = _in_order(line for log in logs for line in lines_of(log))
@@ -102,7 +120,11 @@ def write_chunk(simulation: Simulation, day: int, chunk: int, folder: Path) -> i
 
 def log_of(simulation: Simulation, host: Host, day: int) -> HostDay:
     """All that a machine does on a day: what is ordinary, and what was planned beside it."""
-    log = ordinary_day(simulation.fleet, host, day, simulation.date_of(day))
+    change, event_date = simulation.change, simulation.date_of(day)
+    host = changed_host(change, host, day)
+    log = ordinary_day(simulation.fleet, host, day, calendar_date(change, event_date, day))
+    log.event_date = event_date
+    add_change(change, log)
     launches, connections = len(log.processes), len(log.connections)
     acts, begins = simulation.acts_of(host, day), []
     manners: dict[int, Manner] = {}

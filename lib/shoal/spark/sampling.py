@@ -33,6 +33,11 @@ def hash_sample(rows: DataFrame, *, max_rows: int) -> HashSample:
     return HashSample(collected, is_whole=total <= max_rows)
 
 
+def hash_share(share: float) -> Column:
+    """Whether a row's entity is of a share of all, by its hash: the same entities every day."""
+    return _bucket() < int(_BUCKETS * min(share, 1.0))
+
+
 def bound_groups(rows: DataFrame, group: Sequence[str], *, max_rows: int) -> DataFrame:
     """At most about ``max_rows`` rows of each group: all rows of its entities of smallest hash.
 
