@@ -110,7 +110,7 @@ class Fleet:
         days = ("--start", str(START + timedelta(days=first)), "--end", str(last))
         shoal(conf, "nightly", *days)
         for raw in ("windows", "zeek"):
-            shutil.rmtree(logs / raw)
+            shutil.rmtree(logs / raw, ignore_errors=True)
         done.touch()
 
     def _folder(self, case: Case) -> Path:

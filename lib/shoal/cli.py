@@ -7,7 +7,7 @@ the same.
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,11 +15,25 @@ import typer
 from typer.exceptions import TyperException
 
 from shoal import __version__
+from shoal.cli_models import models_app
 from shoal.command import in_words, run_command
 from shoal.errors import DataError, ShoalError, UsageError
 from shoal.log import plain, plain_lines
+from shoal.options import (
+    DEFAULT_CONF,
+    ConfOption,
+    DateOption,
+    EndOption,
+    FormatOption,
+    SetOption,
+    StartOption,
+    StrictOption,
+    TypeOption,
+    one_day,
+    wanted_form,
+)
 from shoal.pipelines.dates import Dates
-from shoal.report.text import FORMS, Form
+from shoal.report.text import Form
 
 if TYPE_CHECKING:
     from shoal.pipelines.context import Context
@@ -37,21 +51,8 @@ app = typer.Typer(
 )
 tables_app = typer.Typer(no_args_is_help=True, help="Tables: made and described.")
 app.add_typer(tables_app, name="tables")
+app.add_typer(models_app, name="models")
 
-ConfOption = Annotated[str, typer.Option("--conf", help="Configuration file (YAML).")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Override, e.g. fit.n_components=4. Repeatable.")
-]
-DateOption = Annotated[
-    str | None, typer.Option("--date", help="Event day (UTC), yesterday by default.")
-]
-StartOption = Annotated[str | None, typer.Option("--start", help="First day of a range.")]
-EndOption = Annotated[str | None, typer.Option("--end", help="Last day of a range.")]
-StrictOption = Annotated[bool, typer.Option(help="Leave with 3 if faults were recorded.")]
-FormatOption = Annotated[str, typer.Option("--format", help="table, json, csv or md.")]
-TypeOption = Annotated[str | None, typer.Option("--type", help="Entity type.")]
-
-DEFAULT_CONF = "conf/local.yaml"
 SLICES_SHOWN = 12
 """Small slices that an evaluation shows on a screen; other forms have all."""
 
@@ -96,19 +97,12 @@ def parse_dates(day: str | None, start: str | None, end: str | None) -> Dates:
     if start or end:
         if not (start and end):
             raise UsageError("--start and --end go together")
-        first, last = _date("--start", start), _date("--end", end)
+        first, last = one_day("--start", start), one_day("--end", end)
         if last < first:
             raise UsageError(f"--end {last} is before --start {first}")
         return Dates(first, last, is_range=True)
-    one = _date("--date", day) if day else (datetime.now(UTC) - timedelta(days=1)).date()
+    one = one_day("--date", day) if day else (datetime.now(UTC) - timedelta(days=1)).date()
     return Dates(one, one, is_range=False)
-
-
-def _date(option: str, text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{option} {text!r} is not a date, e.g. 2024-04-20") from error
 
 
 def _each_day(
@@ -272,8 +266,8 @@ def outliers(
     from shoal.pipelines.people import list_outliers
     from shoal.report.pages import list_page
 
-    wanted = _form(form)
-    at = _date("--date", day) if day else None
+    wanted = wanted_form(form)
+    at = one_day("--date", day) if day else None
 
     def work(context: "Context") -> str:
         night, lines = list_outliers(
@@ -295,8 +289,8 @@ def explain(
     from shoal.pipelines.people import explain_entity
     from shoal.report.pages import entity_page
 
-    wanted = _form(form)
-    at = _date("--date", day) if day else None
+    wanted = wanted_form(form)
+    at = one_day("--date", day) if day else None
 
     def work(context: "Context") -> str:
         _, found = explain_entity(context, entity, at, entity_type=entity_type)
@@ -315,7 +309,7 @@ def nights(
     from shoal.pipelines.history import list_nights
     from shoal.report.pages import nights_page
 
-    wanted = _form(form)
+    wanted = wanted_form(form)
 
     def work(context: "Context") -> str:
         return nights_page(list_nights(context, last=last), wanted)
@@ -335,8 +329,8 @@ def clusters(
     from shoal.pipelines.clusters import compare_clusters
     from shoal.report.pages import tables_page
 
-    wanted = _form(form)
-    event_date = _date("--date", day) if day else None
+    wanted = wanted_form(form)
+    event_date = one_day("--date", day) if day else None
 
     def work(context: "Context") -> str:
         found = compare_clusters(
@@ -345,47 +339,6 @@ def clusters(
         return tables_page(found, wanted)
 
     print(run_command("clusters", conf, overrides, work, is_recorded=False))
-
-
-@app.command()
-def models(
-    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None,
-    entity_type: TypeOption = None,
-    why: Annotated[
-        bool, typer.Option("--why", help="Every candidate of what serves, and the curves.")
-    ] = False,
-    meaning: Annotated[
-        bool, typer.Option("--meaning", help="What the components of what serves mean.")
-    ] = False,
-    model_version: Annotated[
-        str | None, typer.Option("--version", help="With these: another than what serves.")
-    ] = None,
-    pin: Annotated[
-        str | None,
-        typer.Option(metavar="VERSION", help="Freeze a version: the golden model from now on."),
-    ] = None,
-    reason: Annotated[str, typer.Option(help="With --pin: why.")] = "",
-    form: FormatOption = "table",
-) -> None:  # fmt: skip
-    """Print the models, or why those that serve are what they are; or freeze one."""
-    from shoal.pipelines.models import explain_models, list_models, meaning_of_models, pin_golden
-    from shoal.report.pages import tables_page
-
-    wanted = _form(form)
-    if model_version and not (why or meaning):
-        raise UsageError("--version goes with --why or --meaning")
-
-    def work(context: "Context") -> str:
-        if pin:
-            return pin_golden(context, pin, reason)
-        if meaning:
-            found = meaning_of_models(context, entity_type, model_version)
-            return tables_page(found, wanted)
-        if why:
-            return tables_page(explain_models(context, entity_type, model_version), wanted)
-        return tables_page(list_models(context, entity_type), wanted)
-
-    print(run_command("models", conf, overrides, work, is_recorded=False))
 
 
 @app.command()
@@ -433,7 +386,7 @@ def simulate(
     if from_day >= days:
         raise UsageError(f"--from-day {from_day} is none of --days {days}, which count from 0")
     request = Request(
-        hosts, days, _date("--start", start), seed, strengths, planted, benign, volume, known,
+        hosts, days, one_day("--start", start), seed, strengths, planted, benign, volume, known,
         Change(changed, change_day) if changed else None, from_day,
     )  # fmt: skip
 
@@ -483,7 +436,7 @@ def evaluate(
     """Hold the last nights' lists against the truth, or scorers against a labelled table."""
     from shoal.report.pages import tables_page
 
-    wanted = _form(form)
+    wanted = wanted_form(form)
     if (truth is None) == (table is None):
         raise UsageError("name either --truth, for published nights, or --table, for labelled rows")
     if table is not None:
@@ -521,10 +474,3 @@ def _evaluate_nights(
 def version() -> None:
     """Print Shoal's version."""
     print(__version__)
-
-
-def _form(text: str) -> Form:
-    for form in FORMS:
-        if text == form:
-            return form
-    raise UsageError(f"--format {text!r} is not one of {', '.join(FORMS)}")

@@ -44,7 +44,12 @@ MODELS = Table(
         ENTITY[0],
         Column("slice", STRING, "the slice it was refined for; * is the global model"),
         Column("valid_from_date", DATE, "first night it may serve", is_nullable=False),
-        Column("status", STRING, "global, refined, or kept_global: no gain from refinement"),
+        Column(
+            "status",
+            STRING,
+            "global; of a slice refined, kept_global: no gain from refinement, or kept_champion: "
+            "as in the version before, for the new one was worse",
+        ),
         Column("reason", STRING, "why the status is what it is"),
         Column(
             "fitted_by",
@@ -138,7 +143,7 @@ MODELS = Table(
         Column("seconds", DOUBLE, "time the fit took", is_volatile=True),
     ),
     partition=("valid_from_date",),
-    version=7,
+    version=8,
     tolerance=MODEL_TOLERANCE,
 )
 
@@ -184,6 +189,15 @@ MODEL_CANDIDATES = Table(
     tolerance=MODEL_TOLERANCE,
 )
 
+COMPARISON = T.ArrayType(
+    struct(
+        slice=(STRING, "group of peers; * is all"),
+        measure=(STRING, "what is compared"),
+        champion=(DOUBLE, "of the model that serves"),
+        candidate=(DOUBLE, "of the new one"),
+    )
+)
+
 MODEL_STATUS = Table(
     name="model_status",
     doc="Promotions, rejections, retirements and rollbacks of models; append-only.",
@@ -199,6 +213,11 @@ MODEL_STATUS = Table(
         Column("actor", STRING, "nightly, or who did it"),
         Column("training_nights", LONG, "published nights in the reference window of the fit"),
         Column("config_hash", STRING, "hash of the configuration's meaning at the fit"),
+        Column(
+            "comparison",
+            COMPARISON,
+            "of a fit with the model that served before it, on the same nights; null of others",
+        ),
     ),
-    version=2,
+    version=3,
 )

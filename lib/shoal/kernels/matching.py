@@ -69,6 +69,29 @@ def match_centers(
     return matching
 
 
+def match_clusters(table: ArrayLike) -> NDArray[np.intp]:
+    """Pair clusters one to one with the most rows in common, where they have no common space.
+
+    Parameters
+    ----------
+    table : ``(n_reference, n_analysis)`` rows in reference cluster i and analysis cluster j
+
+    Returns
+    -------
+    ``(n_reference,)`` as `match_centers` does
+
+    Raises
+    ------
+    DataError
+        As `contingency_scores`, but for a table without a row.
+    """
+    counts = _as_table(table)
+    matching = np.full(len(counts), -1, dtype=np.intp)
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    matching[rows] = columns
+    return matching
+
+
 def contingency_scores(table: ArrayLike) -> ContingencyScores:
     """Agreement of two clusterings from their counts alone, whatever the number of rows.
 

@@ -1,5 +1,6 @@
 """How many a night alarms, against how many it should, and what that says of the model."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.models.histograms import ALL
+from shoal.models.weeks import is_weekend
 
 ALERT_P, STRANGE_P = 0.05, 0.01
 """p-values of an alarm, and of what is strange: so many are expected by chance."""
@@ -18,25 +20,34 @@ CLUSTERING = 2.0
 """Variance of a night's counts over that of independent entities: those of a role move together."""
 LIMIT_SD = 3.0
 """Standard deviations beyond which a rate is out of its control limit."""
-MIN_NIGHTS = 4
-"""Earlier nights from which on their median is what is usual."""
+MIN_NIGHTS = 14
+"""Earlier nights below which nothing is told: models of few nights alarm as they please."""
+MIN_OF_KIND = 4
+"""Earlier weekdays, or days of weekends, from which on their median is what is usual for them."""
 LARGER = 2.0
 """How many times the expected a rate is at least when it has drifted: 5 percent to 10."""
 CUSUM_SLACK, CUSUM_LIMIT = 0.5, 5.0
 """Of the one-sided CUSUM, in standard deviations: half of the shift to be found, and where it is
 called (Montgomery, Introduction to Statistical Quality Control, section 9.1)."""
 UNITS_APART = 20.0
-"""Ratio of usual sizes from which on a feature changed its unit, rather than moved."""
+"""Ratio of usual sizes from which on a feature may have changed its unit, rather than moved."""
+SAME_SHAPE = 0.125
+"""Change of the shape, relative to that of the size in octaves, up to which it is the same."""
 MORE_MISSING = 0.3
 """Rise of the share of entities without a value from which on data went missing."""
 _GROUP = ["event_date", "entity_type", "slice"]
 VERDICTS = {
     "none": "nothing moved",
+    "unknown": "too few nights to tell",
     "individuals": "individuals moved: more are strange than chance brings, peers are as usual",
     "population": "the population moved: features of whole groups left their quiet range",
     "data": "the data changed: a source fell silent, or a field's meaning changed",
     "model": "the model aged: alarms rise while features are as last week; fit it anew",
 }
+
+
+CALM = ("none", "unknown")
+"""Verdicts that ask for nothing."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,13 @@ class Rates:
     alerts: int
     strange: int
     log_density: float
+    entropy: float
+    model_version: str
+
+    @property
+    def alert_rate(self) -> float:
+        """Share of those scored that alarm."""
+        return self.alerts / self.scored
 
 
 def aggregate_rates(scores: DataFrame) -> DataFrame:
@@ -56,9 +74,13 @@ def aggregate_rates(scores: DataFrame) -> DataFrame:
         F.count(F.lit(1)).alias("scored"),
         *(F.count_if(F.col("p_value") <= level).alias(name) for name, level in levels.items()),
         F.sum("log_density").alias("log_density"),
+        F.sum("responsibility_entropy").alias("entropy"),
+        F.max("model_version").alias("model_version"),
     )
-    sums = [F.sum(name).alias(name) for name in ("scored", *levels, "log_density")]
-    whole = counted.groupBy("event_date", "entity_type").agg(F.lit(ALL).alias("slice"), *sums)
+    sums = [F.sum(name).alias(name) for name in ("scored", *levels, "log_density", "entropy")]
+    whole = counted.groupBy("event_date", "entity_type").agg(
+        F.lit(ALL).alias("slice"), *sums, F.max("model_version").alias("model_version")
+    )
     return counted.unionByName(whole)
 
 
@@ -85,21 +107,27 @@ def judge_rates(
 
 def _judged(day: date, known: Mapping[date, Rates], *, min_entities: int) -> dict[str, Any]:
     own = known[day]
-    rate = own.alerts / own.scored
+    nights = [night for night in _nights_until(day, known) if known[night].scored >= min_entities]
     row = {
         "scored": own.scored,
-        "alert_rate": rate,
+        "alert_rate": own.alert_rate,
         "expected_rate": ALERT_P,
         "p01_rate": own.strange / own.scored,
         "log_likelihood": own.log_density / own.scored,
+        "usual_log_likelihood": _usual_likelihood(day, known),
+        "responsibility_entropy": own.entropy / own.scored,
     }
+    detail = None
     if own.scored < min_entities:
         detail = f"{own.scored} entities scored, {min_entities} needed"
+    elif len(nights) <= MIN_NIGHTS:
+        detail = f"{len(nights) - 1} earlier nights, {MIN_NIGHTS} needed"
+    if detail:
         return row | {"status": "insufficient_data", "detail": detail}
-    nights = [known[d] for d in _nights_until(day, known) if known[d].scored >= min_entities]
-    usual = _usual_rate(nights[:-1])
-    cusum = _cusum(nights, usual)
+    usual = _usual_rate(day, nights[:-1], known)
+    cusum = _cusum(nights, known)
     row |= {"expected_rate": usual, "cusum": cusum}
+    rate = own.alert_rate
     is_beyond = rate >= LARGER * ALERT_P and rate > ALERT_P + LIMIT_SD * _sd(own.scored, ALERT_P)
     if is_beyond:
         detail = f"{rate:.1%} alarm where {ALERT_P:.0%} are expected"
@@ -115,21 +143,32 @@ def _nights_until(day: date, known: Mapping[date, Rates]) -> list[date]:
     return [night for night in sorted(known) if since <= night <= day]
 
 
-def _usual_rate(nights: Sequence[Rates]) -> float:
-    """Median rate of earlier nights, ``ALERT_P`` at least: some fleets always have more."""
-    if len(nights) < MIN_NIGHTS:
-        return ALERT_P
-    return max(ALERT_P, float(np.median([own.alerts / own.scored for own in nights])))
+def _usual_rate(day: date, nights: Sequence[date], known: Mapping[date, Rates]) -> float:
+    """Median rate of nights, ``ALERT_P`` at least: some fleets always have more.
 
-
-def _cusum(nights: Sequence[Rates], usual: float) -> float:
-    """Upper CUSUM of the nights' rates at the last of them, in standard deviations.
-
-    0 where there are too few nights to know what is usual.
+    Of those of the kind of a day, weekday or weekend, where they are enough.
     """
+    alike = [night for night in nights if is_weekend(night) == is_weekend(day)]
+    measured = alike if len(alike) >= MIN_OF_KIND else nights
+    return max(ALERT_P, float(np.median([known[night].alert_rate for night in measured])))
+
+
+def _usual_likelihood(day: date, known: Mapping[date, Rates]) -> float | None:
+    """Median of the mean log density of earlier nights that the same model served."""
+    own = [
+        known[night].log_density / known[night].scored
+        for night in _nights_until(day, known)[:-1]
+        if known[night].model_version == known[day].model_version
+    ]
+    return float(np.median(own)) if own else None
+
+
+def _cusum(nights: Sequence[date], known: Mapping[date, Rates]) -> float:
+    """Upper CUSUM of the nights' rates at the last of them, in standard deviations."""
     total = 0.0
-    for own in nights if len(nights) > MIN_NIGHTS else ():
-        above = (own.alerts / own.scored - usual) / _sd(own.scored, usual)
+    for night in nights:
+        usual = _usual_rate(night, nights[:-1], known)
+        above = (known[night].alert_rate - usual) / _sd(known[night].scored, usual)
         total = max(0.0, total + above - CUSUM_SLACK)
     return total
 
@@ -140,7 +179,11 @@ def _sd(scored: int, expected: float) -> float:
 
 
 def verdict_of(
-    row: Mapping[str, Any], stopped: Sequence[str], drifts: Sequence[Mapping[str, Any]]
+    row: Mapping[str, Any],
+    stopped: Sequence[str],
+    drifts: Sequence[Mapping[str, Any]],
+    *,
+    has_moved: bool = False,
 ) -> str:
     """Which of ``VERDICTS`` a type's night deserves.
 
@@ -151,11 +194,14 @@ def verdict_of(
     row : of ``drift_alert_rate``, of all of the type
     stopped : sources that should have had events
     drifts : rows of ``drift_features`` of the type's night that tell a drift
+    has_moved : whether its clusters or its components tell one
     """
     if stopped or any(_is_of_data(drift) for drift in drifts):
         return "data"
-    if any(drift["comparison"] == "same_weekday" for drift in drifts):
+    if has_moved or any(drift["comparison"] == "same_weekday" for drift in drifts):
         return "population"
+    if row["status"] == "insufficient_data":
+        return "unknown"
     if row["status"] == "drift":
         return "model"
     if row["p01_rate"] > STRANGE_P + LIMIT_SD * _sd(row["scored"], STRANGE_P):
@@ -165,7 +211,10 @@ def verdict_of(
 
 def _is_of_data(drift: Mapping[str, Any]) -> bool:
     """Whether a feature went missing, or has another unit: another size of the same shape."""
-    more_missing = drift["missing_share"] - drift["reference_missing_share"] >= MORE_MISSING
-    ratio = drift["size_ratio"]
-    is_unit = ratio is not None and not (1 / UNITS_APART < ratio < UNITS_APART)
-    return bool(more_missing or is_unit)
+    if drift["missing_share"] - drift["reference_missing_share"] >= MORE_MISSING:
+        return True
+    if drift["size_ratio"] is None:
+        return False
+    octaves = abs(math.log2(drift["size_ratio"]))
+    is_apart = octaves >= math.log2(UNITS_APART)
+    return bool(is_apart and drift["shape_octaves"] <= SAME_SHAPE * octaves)

@@ -18,7 +18,7 @@ from shoal.kernels.matching import (
 )
 from shoal.kernels.quiet import LARGER, MIN_PAIRS, quiet_p_value
 from shoal.kernels.shapes import BORN, MATCHED, Shape, cluster_shapes
-from shoal.models.weeks import QUIET_DAYS, pair_kinds
+from shoal.models.weeks import QUIET_DAYS, UNQUIET_DAYS, pair_kinds
 
 Array = NDArray[np.float64]
 Night = tuple[str, date]
@@ -242,12 +242,13 @@ def judge_clusters(
     rows : of ``drift_clusters`` without a verdict, of all nights from the first to be judged on
     earlier : overall rows of the nights before
     """
-    known = [*earlier, *(row for row in rows if row["shape"] == OVERALL)]
+    known = list(earlier)
     verdicts = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row["event_date"]):
         if row["shape"] == OVERALL and "status" not in row:
             quiet = [_distance(one) for one in known if _is_like(one, row)]
             verdicts[_key(row)] = _verdict(row, np.asarray(quiet))
+            known.append(row | verdicts[_key(row)])
     judged = []
     for row in rows:
         if "status" in row:
@@ -267,10 +268,10 @@ def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _is_like(one: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    """Whether one is an earlier pair of nights of the same kinds, with an agreement."""
+    """Whether one is a quiet pair of nights before, of the same kinds of day."""
     days = (row["event_date"] - one["event_date"]).days
     return (
-        one.get("adjusted_rand") is not None
+        not (one["status"] == "drift" and days <= UNQUIET_DAYS)
         and (one["entity_type"], one["comparison"]) == (row["entity_type"], row["comparison"])
         and 0 < days <= QUIET_DAYS
         and pair_kinds(one["event_date"], one["reference_date"])

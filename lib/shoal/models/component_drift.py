@@ -26,7 +26,7 @@ from shoal.kernels.moments import Moments
 from shoal.kernels.quiet import MIN_PAIRS, quiet_p_value
 from shoal.models.peer_models import PeerModel
 from shoal.models.vectors import feature_matrix
-from shoal.models.weeks import QUIET_DAYS
+from shoal.models.weeks import QUIET_DAYS, UNQUIET_DAYS
 
 NONE = -1
 """Stands for a component that a row has none of; of both: all of them."""
@@ -218,9 +218,12 @@ def judge_components(
     rows : of ``drift_components`` without a verdict
     earlier : rows of all components of the nights before
     """
-    of_all = [row for row in rows if row.get("weight_change") is not None]
-    known = [*earlier, *of_all]
-    overall = {_key(row): row | _verdict(row, known) for row in of_all}
+    known = list(earlier)
+    overall: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: row["event_date"]):
+        if row.get("weight_change") is not None:
+            overall[_key(row)] = row | _verdict(row, known)
+            known.append(overall[_key(row)])
     sizes = Counter(_key(row) for row in rows)
     judged = []
     for row in rows:
@@ -246,7 +249,8 @@ def _verdict(row: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> dict
         one
         for one in known
         if _key(one)[1:] == _key(row)[1:]
-        and 0 < (row["event_date"] - one["event_date"]).days <= QUIET_DAYS
+        and 0 < (days := (row["event_date"] - one["event_date"]).days) <= QUIET_DAYS
+        and not (one["status"] == "drift" and days <= UNQUIET_DAYS)
     ]
     verdict: dict[str, Any] = {"quiet_pairs": len(like)}
     if len(like) < MIN_PAIRS:

@@ -6,48 +6,34 @@ is usual is learnt from quiet pairs: earlier nights as far apart, of the same ki
 from textbooks are noise (field notes).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from scipy.stats import false_discovery_control
 
 from shoal.contracts import DRIFT_FEATURES
-from shoal.kernels.divergences import population_stability_index, wasserstein
-from shoal.kernels.histograms import octaves_of, side_by_side
-from shoal.kernels.quiet import MIN_PAIRS, quiet_p_value
+from shoal.kernels.quiet import MIN_PAIRS
+from shoal.models.feature_series import FeatureSeries
 from shoal.models.histograms import ALL
-from shoal.models.weeks import QUIET_DAYS, pair_kinds
+from shoal.models.weeks import QUIET_DAYS
 
 COMPARISONS = {"previous_night": 1, "same_weekday": 7}
 """Days between a night and the one that it is held against."""
 DAYS_BACK = QUIET_DAYS + max(COMPARISONS.values())
 MOST_FALSE = 0.001
 """False discoveries among what is told to have drifted (Benjamini & Hochberg 1995)."""
-SAME_HOLDERS = 1.2
-"""Ratio of entities with a value up to which these are taken for the same."""
 _MEASURED = [
     "event_date", "entity_type", "slice", "feature", "comparison", "reference_date",
     "wasserstein", "wasserstein_null", "wasserstein_octaves", "wasserstein_octaves_null",
-    "size_ratio", "psi", "missing_share", "reference_missing_share",
+    "size_ratio", "shape_octaves", "psi", "missing_share", "reference_missing_share",
     "reference_entities", "analysis_entities", "quiet_pairs", "p_value",
 ]  # fmt: skip
 _JUDGED = [name for name in DRIFT_FEATURES.column_names if name != "run_id"]
 _GROUP = ["entity_type", "slice"]
-
-
-@dataclass(frozen=True)
-class FeatureDays:
-    """Histograms of one feature of one slice, by night."""
-
-    entities: Mapping[date, int]
-    missing: Mapping[date, int]
-    bins: Mapping[date, Mapping[int, int]]
 
 
 def compare_features(
@@ -81,15 +67,20 @@ def compare_group(group: pd.DataFrame, days: Sequence[date], *, min_entities: in
     """Group function of the distances: histograms of one slice in, its comparisons out."""
     rows = _too_small(group, days, min_entities)
     for feature, own in group.groupby("feature", sort=True):
-        known = FeatureDays(
+        series = FeatureSeries(
             dict(zip(own["event_date"], own["entities"].astype(int), strict=True)),
             dict(zip(own["event_date"], own["missing"].astype(int), strict=True)),
             {
                 day: {int(b["bin"]): int(b["count"]) for b in bins}
                 for day, bins in zip(own["event_date"], own["bins"], strict=True)
             },
+            min_entities,
         )
-        rows += [{"feature": feature, **row} for row in compare_days(known, days, min_entities)]
+        rows += [
+            {"feature": feature, "comparison": name, **row}
+            for name, lag in COMPARISONS.items()
+            for row in series.compare(days, lag)
+        ]
     key = dict(zip(_GROUP, group[_GROUP].iloc[0], strict=True))
     return pd.DataFrame(rows, columns=_MEASURED).assign(**key)[_MEASURED]
 
@@ -115,112 +106,6 @@ def _too_small(
         and (before := day - timedelta(days=lag)) in sizes
         and min(sizes[day], sizes[before]) < min_entities
     ]
-
-
-def compare_days(
-    known: FeatureDays, days: Sequence[date], min_entities: int
-) -> list[dict[str, Any]]:
-    """Comparisons of one feature on nights that are both large enough."""
-    nights = sorted(known.bins)
-    place = {night: number for number, night in enumerate(nights)}
-    values, counts = side_by_side([known.bins[night] for night in nights])
-    octaves = octaves_of(values)
-    enough = {n for n in nights if known.entities[n] - known.missing[n] >= min_entities}
-    found = []
-    for name, lag in COMPARISONS.items():
-        pairs = [
-            (night, before)
-            for night in nights
-            if (before := night - timedelta(days=lag)) in enough and night in enough
-        ]
-        places = [(place[night], place[before]) for night, before in pairs]
-        distances = np.stack([_distances(on, counts, places) for on in (values, octaves)], axis=1)
-        by_night = dict(zip((night for night, _ in pairs), distances, strict=True))
-        for day in days:
-            before = day - timedelta(days=lag)
-            # What is one value for all on both nights is not told: nothing of it has moved.
-            if day in by_night and len({*known.bins[day], *known.bins[before]}) > 1:
-                sizes = {
-                    "event_date": day,
-                    "comparison": name,
-                    "reference_date": before,
-                    "reference_entities": known.entities[before],
-                    "analysis_entities": known.entities[day],
-                    "missing_share": known.missing[day] / known.entities[day],
-                    "reference_missing_share": known.missing[before] / known.entities[before],
-                }
-                two = values, counts[place[before]], counts[place[day]]
-                found.append(sizes | _measured(day, before, lag, by_night, known, two))
-    return found
-
-
-def _distances(
-    values: NDArray[np.float64], counts: NDArray[np.int64], pairs: Sequence[tuple[int, int]]
-) -> NDArray[np.float64]:
-    if not pairs:
-        return np.zeros(0)
-    now, before = np.asarray(pairs).T
-    return np.asarray(wasserstein(values, counts[before], counts[now]), dtype=np.float64)
-
-
-def _measured(
-    day: date,
-    before: date,
-    lag: int,
-    by_night: Mapping[date, NDArray[np.float64]],
-    known: FeatureDays,
-    two: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]],
-) -> dict[str, Any]:
-    """Distance of two nights, what it usually is, and how rare more than it is."""
-    usual = [
-        distances
-        for night, distances in by_night.items()
-        if 0 < (day - night).days <= QUIET_DAYS
-        and pair_kinds(night, night - timedelta(days=lag)) == pair_kinds(day, before)
-    ]
-    quiet = np.asarray(usual).reshape(-1, 2)
-    in_units, in_octaves = by_night[day].tolist()
-    row = {
-        "wasserstein": in_units,
-        "wasserstein_octaves": in_octaves,
-        "size_ratio": _size_ratio(two),
-        "psi": population_stability_index(*two),
-        "quiet_pairs": len(quiet),
-    }
-    if len(quiet) < MIN_PAIRS:
-        return row
-    row["wasserstein_null"], row["wasserstein_octaves_null"] = quiet.max(axis=0).tolist()
-    # What one entity does by taking the usual value for another one: less than that is nothing.
-    one = 1 / min(known.entities[day], known.entities[before])
-    steps = [one * _usual_size(on, *two[1:]) for on in (two[0], octaves_of(two[0]))]
-    both = zip(by_night[day].tolist(), quiet.T, steps, strict=True)
-    row["p_value"] = min(1.0, 2 * min(quiet_p_value(*one_of) for one_of in both))
-    return row
-
-
-def _usual_size(
-    values: NDArray[np.float64], before: NDArray[np.int64], now: NDArray[np.int64]
-) -> float:
-    weights = (before + now) * (values != 0)
-    return float(np.average(np.abs(values), weights=weights)) if weights.any() else 0.0
-
-
-def _size_ratio(
-    two: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]],
-) -> float | None:
-    """Median of what is not zero, now over before; null if other entities have it."""
-    values, before, now = two
-    is_size = values != 0
-    n_before, n_now = before[is_size].sum(), now[is_size].sum()
-    if not n_before or not n_now or max(n_before, n_now) > SAME_HOLDERS * min(n_before, n_now):
-        return None
-    sizes = np.abs(values[is_size])
-    order = np.argsort(sizes)
-    medians = [
-        float(sizes[order][np.searchsorted(np.cumsum(counts[is_size][order]), n / 2)])
-        for counts, n in ((before, n_before), (now, n_now))
-    ]
-    return medians[1] / medians[0]
 
 
 def judge_group(group: pd.DataFrame) -> pd.DataFrame:

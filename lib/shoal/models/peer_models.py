@@ -73,6 +73,11 @@ class PeerModel:
         """How many of its features, the last ones, are coordinates of the profile."""
         return len(self.profile.names) if self.profile else 0
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Its features that are not coordinates of a profile."""
+        return self.feature_names[: len(self.feature_names) - self.n_profile]
+
     def vector_rule(self, is_own: Column) -> VectorRule:
         """What gives the rows of a condition its features."""
         return VectorRule(is_own, self.feature_set, self.feature_names, self.profile)
@@ -90,12 +95,8 @@ class PeerModel:
         The coordinates of profiles are found anew: axes are each model's own.
         """
         places = {name: index for index, name in enumerate(names)}
-        n_columns = len(self.feature_names) - self.n_profile
-        known = [
-            (i, places[name])
-            for i, name in enumerate(self.feature_names[:n_columns])
-            if name in places
-        ]
+        n_columns = len(self.columns)
+        known = [(i, places[name]) for i, name in enumerate(self.columns) if name in places]
         own = np.full((len(values), len(self.feature_names)), np.nan)
         if known:
             mine, theirs = zip(*known, strict=True)
@@ -246,6 +247,18 @@ class PeerModels:
         """The frozen model for an entity; none where it is the one that serves."""
         return self.golden.find(entity_type, slice_name) if self.golden else None
 
+    def of_own_features(self) -> list[PeerModel]:
+        """The models of slices that look at other features than the global one of their type."""
+        return [
+            model
+            for model in self.by_slice.values()
+            if model.parent is not None
+            and (
+                model.profile is not model.parent.profile
+                or model.feature_names != model.parent.feature_names
+            )
+        ]
+
     def of_types(self) -> list[PeerModel]:
         """The global model of each entity type."""
         return [model for (_, name), model in self.by_slice.items() if name == GLOBAL_SLICE]
@@ -265,4 +278,10 @@ class PeerModels:
 
 
 def _with_parent(model: PeerModel, parent: PeerModel | None) -> PeerModel:
-    return replace(model, parent=parent, profile=parent.profile if parent else None)
+    is_of_another = parent is not None and (
+        model.profile is not None or model.feature_names != parent.feature_names
+    )
+    if parent is None or is_of_another:
+        # A slice that goes on as an earlier version had it: with the features of that.
+        return replace(model, parent=parent)
+    return replace(model, parent=parent, profile=parent.profile)

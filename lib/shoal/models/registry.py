@@ -75,9 +75,13 @@ def model_version(
 
 
 def version_served(entity_type: str, version: str) -> ServingModel:
-    """A model by its version; the first night it serves is a part of that."""
-    stamp = version.rsplit("-", 2)[1]
-    return ServingModel(entity_type, version, datetime.strptime(stamp, "%Y%m%d").date())
+    """A model by its version, as of the first night that it may serve."""
+    return ServingModel(entity_type, version, valid_from(version))
+
+
+def valid_from(version: str) -> date:
+    """First night that a version may serve, which is a part of it."""
+    return datetime.strptime(version.rsplit("-", 2)[1], "%Y%m%d").date()
 
 
 def read_changes(warehouse: Warehouse) -> list[StatusChange]:
@@ -136,14 +140,22 @@ def newest_attempts(
     """Entity type → the newest fit that holds for ``night``, whatever came of it.
 
     A fit that was rejected counts only for the configuration that it was rejected under: with
-    another it may find enough.
+    another it may find enough. One that was taken back counts from the night on that it was.
     """
-    return {
+    known = list(changes)
+    found = {
         change.entity_type: change
-        for change in _standing(changes, night)
+        for change in _standing(known, night)
         if change.status == "promoted"
         or (change.status == "rejected" and change.config_hash == config_hash)
     }
+    # Else what has been taken back would be fitted anew on the same night.
+    taken_back = (c for c in known if c.status == "rolled_back" and c.effective_date <= night)
+    for change in taken_back:
+        last = found.get(change.entity_type)
+        if last is None or last.effective_date <= change.effective_date:
+            found[change.entity_type] = change
+    return found
 
 
 def _standing(changes: Iterable[StatusChange], night: date) -> list[StatusChange]:
@@ -186,7 +198,7 @@ def _read_models(
     found: dict[str, list[PeerModel]] = {model.model_version: [] for model in models}
     if not found:
         return {}
-    days = sorted({model.effective_date for model in models})
+    days = sorted({valid_from(version) for version in found})
     rows = (
         warehouse.read(MODELS)
         .where(F.col("valid_from_date").isin(days) & F.col("model_version").isin(sorted(found)))
@@ -197,7 +209,7 @@ def _read_models(
         found[row["model_version"]].append(peer_model(row.asDict()))
     for model in models:
         if not found[model.model_version]:
-            day = model.effective_date
+            day = valid_from(model.model_version)
             raise DataError(
                 f"`models` has no row of {model.model_version}, which serves from {day}: run "
                 f"`shoal fit --date {day}` first"
@@ -244,6 +256,7 @@ def write_changes(
     changes: Sequence[StatusChange],
     reasons: Mapping[str, str],
     *,
+    comparisons: Mapping[str, Sequence[Any]] | None = None,
     actor: str = "nightly",
 ) -> None:
     """Append changes of status in one commit; the same changes again are skipped.
@@ -251,10 +264,16 @@ def write_changes(
     Parameters
     ----------
     reasons : version → why
+    comparisons : version → how it compares with the champion, where that was asked
     actor : who makes them
     """
     rows = [
-        {**vars(change), "reason": reasons[change.model_version], "actor": actor}
+        {
+            **vars(change),
+            "reason": reasons[change.model_version],
+            "actor": actor,
+            "comparison": (comparisons or {}).get(change.model_version) or None,
+        }
         for change in changes
     ]
     text = json.dumps(

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 _SATURDAY = 5
 QUIET_DAYS = 28
 """Days before a night whose pairs of nights tell what is usual."""
+UNQUIET_DAYS = 14
+"""Days for which a pair that is told as a drift tells nothing of what is usual; then it is past."""
 
 
 def is_weekend(day: date) -> bool:

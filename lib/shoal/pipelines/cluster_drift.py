@@ -35,6 +35,7 @@ _JUDGED_BY = (
     "comparison",
     "adjusted_rand",
     "warm_adjusted_rand",
+    "status",
 )
 
 
@@ -53,10 +54,24 @@ class NightPair:
     model: PeerModel
 
 
+@dataclass(frozen=True)
+class ClusterDrift:
+    """What became of the clusters of a span.
+
+    Attributes
+    ----------
+    rows : of ``drift_clusters`` by night
+    moved : nights and entity types whose clusters are not those of the week before
+    """
+
+    rows: Mapping[date, int]
+    moved: set[tuple[date, str]]
+
+
 def compare_clusters(
     context: Context, span: Span, pairs: Sequence[NightPair], rows: DataFrame
-) -> Mapping[date, int]:
-    """Write ``drift_clusters`` of a span; return how many rows each night has.
+) -> ClusterDrift:
+    """Write ``drift_clusters`` of a span.
 
     Parameters
     ----------
@@ -96,7 +111,14 @@ def compare_clusters(
         row["run_id"] = span.run_ids[row["event_date"]]
     frame = context.warehouse.frame(DRIFT_CLUSTERS, judged)
     context.warehouse.replace_days(frame, DRIFT_CLUSTERS, span.days)
-    return Counter(row["event_date"] for row in judged)
+    return ClusterDrift(
+        Counter(row["event_date"] for row in judged),
+        {
+            (row["event_date"], row["entity_type"])
+            for row in judged
+            if row["comparison"] == WEEKDAY and row["status"] == "drift"
+        },
+    )
 
 
 def night_pairs(context: Context, span: Span) -> list[NightPair]:

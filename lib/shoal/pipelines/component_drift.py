@@ -51,20 +51,24 @@ def measured_models(span: Span) -> list[tuple[Night, PeerModel]]:
 
 def compare_components(
     context: Context, span: Span, measured: Sequence[tuple[Night, PeerModel]], rows: DataFrame
-) -> None:
+) -> set[tuple[date, str]]:
     """Write ``component_moments`` and ``drift_components`` of a span.
 
     Parameters
     ----------
     measured : as `measured_models` gives them
     rows : of these nights, in the features of these models
+
+    Returns
+    -------
+    Nights and entity types whose week is not like the one before it
     """
     _write_moments(context, span, measured, rows)
     found = [*_weeks(context, span, measured), *_versions(context, span)]
     earlier = (
         read_published(context.warehouse, DRIFT_COMPONENTS, span.past(QUIET_DAYS))
         .where(F.col("weight_change").isNotNull())
-        .select("event_date", "entity_type", "comparison", "mean_shift", "weight_change")
+        .select("event_date", "entity_type", "comparison", "mean_shift", "weight_change", "status")
         .collect()
     )
     judged = judge_components(found, [row.asDict() for row in earlier])
@@ -72,6 +76,11 @@ def compare_components(
         row["run_id"] = span.run_ids[row["event_date"]]
     frame = context.warehouse.frame(DRIFT_COMPONENTS, judged)
     context.warehouse.replace_days(frame, DRIFT_COMPONENTS, span.days)
+    return {
+        (row["event_date"], row["entity_type"])
+        for row in judged
+        if row["comparison"] == WEEK and row["status"] == "drift"
+    }
 
 
 def _write_moments(

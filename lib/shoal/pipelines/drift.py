@@ -13,8 +13,8 @@ from shoal.contracts import (
     ENTITY_SCORES,
     FEATURE_HISTOGRAMS,
 )
+from shoal.models.alert_rate import CALM, VERDICTS, Rates, aggregate_rates, judge_rates, verdict_of
 from shoal.models.alert_rate import DAYS_BACK as RATE_DAYS_BACK
-from shoal.models.alert_rate import VERDICTS, Rates, aggregate_rates, judge_rates, verdict_of
 from shoal.models.feature_drift import DAYS_BACK as FEATURE_DAYS_BACK
 from shoal.models.feature_drift import compare_features
 from shoal.models.histograms import ALL, aggregate_histograms
@@ -44,11 +44,11 @@ def drift(context: Context, span: Span) -> Span:
         pairs, measured = night_pairs(context, span), measured_models(span)
         with persisted(moving_rows(context, span, pairs, measured)) as moving:
             clusters = compare_clusters(context, span, pairs, moving)
-            compare_components(context, span, measured, moving)
+            components = compare_components(context, span, measured, moving)
         drifts = _compare_features(context, span)
-        verdicts = _judge_rates(context, span, drifts)
+        verdicts = _judge_rates(context, span, drifts, clusters.moved | components)
         for day, own in rows.items():
-            own["clusters"] = clusters[day]
+            own["clusters"] = clusters.rows[day]
             own["drifted"] = sum(len(own) for (at, _), own in drifts.items() if at == day)
             own["verdicts"] = sum(at == day for at in verdicts)
     return span
@@ -80,7 +80,10 @@ def _compare_features(context: Context, span: Span) -> dict[tuple[date, str], li
 
 
 def _judge_rates(
-    context: Context, span: Span, drifts: dict[tuple[date, str], list[dict[str, Any]]]
+    context: Context,
+    span: Span,
+    drifts: dict[tuple[date, str], list[dict[str, Any]]],
+    moved_groups: set[tuple[date, str]],
 ) -> list[date]:
     """Write the rates of alarms and the verdicts; return the nights with one, once a verdict."""
     warehouse = context.warehouse
@@ -88,7 +91,7 @@ def _judge_rates(
     rates: dict[tuple[str, str], dict[date, Rates]] = defaultdict(dict)
     for row in aggregate_rates(scores).collect():
         rates[row["entity_type"], row["slice"]][row["event_date"]] = Rates(
-            row["scored"], row["alerts"], row["strange"], row["log_density"]
+            **{name: row[name] for name in Rates.__dataclass_fields__}
         )
     rows = judge_rates(rates, span.days, min_entities=context.settings.drift.min_entities)
     stopped = {plan.event_date: plan.stopped for plan in span.plans}
@@ -97,9 +100,10 @@ def _judge_rates(
         day = judged["event_date"]
         if judged["slice"] == ALL:
             own = drifts.get((day, judged["entity_type"]), [])
-            verdict = verdict_of(judged, stopped[day], own)
+            has_moved = (day, judged["entity_type"]) in moved_groups
+            verdict = verdict_of(judged, stopped[day], own, has_moved=has_moved)
             judged |= {"verdict": verdict, "verdict_detail": VERDICTS[verdict]}
-            moved += [day] if verdict != "none" else []
+            moved += [day] if verdict not in CALM else []
         judged["run_id"] = span.run_ids[day]
     warehouse.replace_days(warehouse.frame(DRIFT_ALERT_RATE, rows), DRIFT_ALERT_RATE, span.days)
     return moved

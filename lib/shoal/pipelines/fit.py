@@ -1,7 +1,7 @@
 """Published nights before a night → ``models``, ``model_candidates``, ``model_status``."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -19,6 +19,7 @@ from shoal.kernels.form import FitSettings
 from shoal.models.fit import FitRequest, FitResult, fit_models
 from shoal.models.registry import (
     StatusChange,
+    in_order,
     model_version,
     next_sequence,
     read_changes,
@@ -27,6 +28,7 @@ from shoal.models.registry import (
 )
 from shoal.models.vectors import BUILTIN, VALUES, VectorRule, teaching_rows
 from shoal.pipelines.context import Context, library_versions
+from shoal.pipelines.gate import pass_gate
 from shoal.pipelines.plan import NightPlan
 from shoal.pipelines.span import Outcome, Span
 from shoal.spark.nights import Night, read_published
@@ -52,6 +54,7 @@ def fit(context: Context, span: Span, *, only_due: bool = False) -> Span:
     for plan in span.plans:
         wanted = plan.expected if only_due else _all_changes(context, plan)
         outcomes = _fit_nights(context, [(plan, wanted)])[0] if wanted else []
+        outcomes = _through_gate(context, [plan], [outcomes])[0]
         _write(context, outcomes)
         promote(context, outcomes)
     return span
@@ -65,6 +68,7 @@ def fit_due(context: Context, span: Span) -> Span:
     due = [number for number, plan in enumerate(span.plans) if plan.expected]
     plans = [span.plans[number] for number in due]
     ended = _fit_nights(context, [(plan, plan.expected) for plan in plans]) if due else []
+    ended = _through_gate(context, plans, ended)
     for number, outcomes in zip(due, ended, strict=True):
         if number >= len(span.plans):
             break
@@ -77,7 +81,12 @@ def promote(context: Context, outcomes: Sequence[Outcome]) -> None:
     """Let what was fitted serve, or be known as rejected."""
     if outcomes:
         reasons = {outcome.change.model_version: outcome.reason for outcome in outcomes}
-        write_changes(context.warehouse, [outcome.change for outcome in outcomes], reasons)
+        write_changes(
+            context.warehouse,
+            [outcome.change for outcome in outcomes],
+            reasons,
+            comparisons={o.change.model_version: o.comparison for o in outcomes},
+        )
 
 
 def _fit_nights(
@@ -99,6 +108,21 @@ def _fit_nights(
         found = [[fit.result() for fit in own] for own in running]
         for day, own in zip(nights, found, strict=True):
             rows[day]["models"] = sum(len(outcome.models) for outcome in own)
+    return found
+
+
+def _through_gate(
+    context: Context, plans: Sequence[NightPlan], fitted: Sequence[Sequence[Outcome]]
+) -> list[list[Outcome]]:
+    """What comes of the fits of some nights, in date order, beside the models that serve then."""
+    changes = read_changes(context.warehouse)
+    rows: dict[str, Sequence[Mapping[str, Any]]] = {}
+    found = []
+    for plan, outcomes in zip(plans, fitted, strict=True):
+        passed = [pass_gate(context, plan, outcome, changes, rows) for outcome in outcomes]
+        changes = in_order([*changes, *(outcome.change for outcome in passed)])
+        rows |= {outcome.change.model_version: outcome.models for outcome in passed}
+        found.append(passed)
     return found
 
 

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from shoal.contracts import DRIFT_ALERT_RATE, DRIFT_CLUSTERS, ENTITY_SCORES, OUTLIERS, UNSCORED
 from shoal.contracts.scores import BESIDE_LANES
+from shoal.models.alert_rate import CALM
 from shoal.models.cluster_rows import OVERALL
 from shoal.models.histograms import ALL
 from shoal.pipelines.cluster_drift import PREVIOUS
@@ -81,7 +82,7 @@ def _verdicts(context: Context, nights: Sequence[Night]) -> DataFrame:
     rows = read_published(context.warehouse, DRIFT_ALERT_RATE, nights)
     told = F.concat_ws(": ", "entity_type", "verdict")
     return (
-        rows.where((F.col("slice") == ALL) & (F.col("verdict") != "none"))
+        rows.where((F.col("slice") == ALL) & ~F.col("verdict").isin(*CALM))
         .groupBy("event_date")
         .agg(F.array_join(F.sort_array(F.collect_list(told)), ", ").alias("moved"))
     )

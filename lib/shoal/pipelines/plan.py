@@ -280,7 +280,7 @@ def _due_changes(
                     entity_type=entity_type,
                     model_version=model_version(entity_type, day, run_ids, meaning),
                     sequence=next_sequence(changes, entity_type),
-                    status=last.status if last else "promoted",
+                    status="rejected" if last and last.status == "rejected" else "promoted",
                     effective_date=day,
                     training_nights=len(run_ids),
                     config_hash=meaning,

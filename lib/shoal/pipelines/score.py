@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from datetime import date
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
+from shoal.contracts.models import GLOBAL_SLICE
 from shoal.contracts.scores import SILENT
 from shoal.models.evidence import add_evidence
 from shoal.models.groups import groups_of
@@ -59,19 +60,24 @@ def score(context: Context, span: Span) -> Span:
 
 def vector_rules(models: Mapping[date, PeerModels]) -> list[VectorRule]:
     """Which features a row has: those of the model of its entity type that serves its night."""
-    nights: dict[str, list[date]] = {}
-    known: dict[str, PeerModel] = {}
+    nights: dict[tuple[str, str], list[date]] = {}
+    known: dict[tuple[str, str], PeerModel] = {}
     for night, serving in models.items():
-        for model in serving.of_types():
-            known[model.model_version] = model
-            nights.setdefault(model.model_version, []).append(night)
-    return [
-        model.vector_rule(
-            (F.col("entity_type") == model.entity_type)
-            & F.col("event_date").isin(sorted(nights[version]))
-        )
-        for version, model in sorted(known.items())
-    ]
+        for model in (*serving.of_types(), *serving.of_own_features()):
+            key = model.model_version, model.slice
+            known[key] = model
+            nights.setdefault(key, []).append(night)
+
+    def is_own(model: PeerModel) -> Column:
+        days = nights[model.model_version, model.slice]
+        own = (F.col("entity_type") == model.entity_type) & F.col("event_date").isin(sorted(days))
+        if model.slice == GLOBAL_SLICE:
+            return own
+        return own & (F.col("slice") == F.lit(model.slice))
+
+    # Of two rules that are a row's the later holds: that of its slice.
+    ordered = sorted(known.values(), key=lambda m: (m.slice != GLOBAL_SLICE, m.model_version))
+    return [model.vector_rule(is_own(model)) for model in ordered]
 
 
 def _judged(context: Context, span: Span, entity_days: DataFrame, presence: DataFrame) -> DataFrame:

@@ -35,12 +35,14 @@ class Outcome:
     Attributes
     ----------
     models, candidates : rows of the tables of that name
+    comparison : with the champion, as ``model_status`` has it
     """
 
     change: StatusChange
     reason: str
     models: Sequence[Mapping[str, Any]] = ()
     candidates: Sequence[Mapping[str, Any]] = ()
+    comparison: Sequence[tuple[str, str, float | None, float | None]] = ()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The rate of alarms, and the verdict of a night."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -23,7 +24,7 @@ def nights(rates: list[float], n: int = N) -> dict[date, Rates]:
     """Nights up to LAST with such shares of alarms."""
     days = [LAST - timedelta(days=back) for back in range(len(rates))][::-1]
     return {
-        day: Rates(n, round(rate * n), round(rate * n / 5), -10.0 * n)
+        day: Rates(n, round(rate * n), round(rate * n / 5), -10.0 * n, 0.5 * n, "host-1")
         for day, rate in zip(days, rates, strict=True)
     }
 
@@ -48,19 +49,18 @@ def test_a_rate_that_climbs_is_drift(rate: float) -> None:
 
 
 def test_a_little_more_every_night_is_drift_in_the_end() -> None:
-    found = {n: judged([*[ALERT_P] * 14, *[0.08] * n]) for n in range(1, 14)}
+    found = {n: judged([*[ALERT_P] * 15, *[0.08] * n]) for n in range(1, 13)}
     first = next(n for n, row in found.items() if row["status"] == "drift")
     assert 2 <= first <= 10
     assert found[first]["cusum"] >= CUSUM_LIMIT
     assert "night after night more than the usual 5.0%" in found[first]["detail"]
     # Once it is as expected again nothing is called, although the sum takes time to fall.
-    assert judged([*[ALERT_P] * 14, *[0.08] * 13, ALERT_P])["status"] == "ok"
+    assert judged([*[ALERT_P] * 15, *[0.08] * 12, ALERT_P])["status"] == "ok"
 
 
 def test_a_fleet_that_always_holds_more_that_is_strange_has_not_drifted() -> None:
     row = judged([0.08] * 28)
     assert (row["status"], row["expected_rate"]) == ("ok", 0.08)
-    assert judged([0.08] * 4)["cusum"] == 0
     assert judged([*[0.08] * 20, *[0.11] * 8], n=1000)["status"] == "drift"
 
 
@@ -78,12 +78,39 @@ def test_few_entities_say_so() -> None:
     assert row["detail"] == "19 entities scored, 20 needed"
 
 
+def test_few_nights_say_so() -> None:
+    row = judged([0.2] * 14)
+    assert (row["status"], row["detail"]) == ("insufficient_data", "13 earlier nights, 14 needed")
+    assert judged([0.2] * 15)["status"] == "drift"
+
+
+def test_weekdays_and_weekends_have_a_rate_of_their_own() -> None:
+    days = [LAST - timedelta(days=back) for back in range(28)][::-1]
+    rates = [0.09 if day.weekday() >= 5 else 0.05 for day in days]
+    assert judged(rates)["expected_rate"] == 0.05
+    sunday = LAST - timedelta(days=3)
+    known = {("host", "*"): nights(rates, 1000)}
+    [row] = judge_rates(known, [sunday], min_entities=20)
+    assert (row["expected_rate"], row["status"]) == (0.09, "ok")
+
+
+def test_likelihood_and_entropy_stand_beside_those_of_the_same_model() -> None:
+    known = nights([ALERT_P] * 20)
+    early = [day for day in known if day < LAST - timedelta(days=3)]
+    known |= {day: replace(known[day], model_version="host-0") for day in early}
+    known |= {LAST: replace(known[LAST], log_density=-30.0 * N)}
+    [row] = judge_rates({("host", "*"): known}, [LAST], min_entities=20)
+    assert (row["log_likelihood"], row["usual_log_likelihood"]) == (-30.0, -10.0)
+    assert row["responsibility_entropy"] == 0.5
+
+
 def drift(**changes: Any) -> dict[str, Any]:
     usual = {
         "comparison": "same_weekday",
         "missing_share": 0.1,
         "reference_missing_share": 0.1,
         "size_ratio": 3.0,
+        "shape_octaves": 0.2,
     }
     return usual | changes
 
@@ -103,6 +130,9 @@ ALARMED = {"status": "drift", "scored": N, "p01_rate": 0.06}
         (CALM, ["zeek"], [], "data"),
         (ALARMED, [], [drift(), drift(size_ratio=1000.0)], "data"),
         (CALM, [], [drift(size_ratio=1 / 60)], "data"),
+        (CALM, [], [drift(size_ratio=60.0, shape_octaves=2.0)], "population"),
+        (CALM | {"status": "insufficient_data"}, [], [], "unknown"),
+        (CALM | {"status": "insufficient_data"}, ["zeek"], [], "data"),
         (CALM, [], [drift(size_ratio=None, missing_share=0.9)], "data"),
         # A Monday after a Sunday is no drift of the population.
         (CALM, [], [drift(comparison="previous_night")], "none"),
@@ -113,3 +143,8 @@ def test_verdicts(
 ) -> None:
     assert verdict_of(row, stopped, drifts) == expected
     assert VERDICTS[expected]
+
+
+def test_clusters_or_components_that_moved_are_a_population_that_did() -> None:
+    assert verdict_of(CALM, [], [], has_moved=True) == "population"
+    assert verdict_of(CALM, ["zeek"], [], has_moved=True) == "data"

@@ -196,7 +196,10 @@ QUIET = [0.80, 0.84, 0.78, 0.81, 0.82, 0.79, 0.83, 0.80]
 def fixture_earlier():
     before = [MONDAY - timedelta(days=n) for n in range(3, 28)]
     weekdays = [day for day in before if day.weekday() < 5]
-    return [overall_row(day, agreement) for day, agreement in zip(weekdays, QUIET, strict=False)]
+    return [
+        overall_row(day, agreement) | {"status": "ok"}
+        for day, agreement in zip(weekdays, QUIET, strict=False)
+    ]
 
 
 def test_agreement_far_below_the_quiet_pairs_is_a_drift_of_the_clusters_that_lost_theirs(earlier):
@@ -230,5 +233,7 @@ def test_nights_of_one_span_are_judged_by_those_before_them(earlier):
     rows = [
         overall_row(day, agreement) for day, agreement in zip(days, (0.1, 0.8, 0.1), strict=True)
     ]
-    assert [row["status"] for row in judge_clusters(rows, earlier)] == ["drift", "ok", "ok"]
-    assert judge_clusters(rows[2:], earlier)[0]["status"] == "drift"
+    # What has drifted is no measure for what is next.
+    assert [row["status"] for row in judge_clusters(rows, earlier)] == ["drift", "ok", "drift"]
+    long_ago = overall_row(MONDAY - timedelta(days=20), 0.1) | {"status": "drift"}
+    assert judge_clusters(rows[2:], [*earlier, long_ago])[0]["status"] == "ok"

@@ -131,7 +131,7 @@ def component(day, mean_shift, weights=(0.5, 0.5)):
 
 
 EARLIER = [
-    of_all(DAY - timedelta(days=n), shift, shift / 10)
+    of_all(DAY - timedelta(days=n), shift, shift / 10) | {"status": "ok"}
     for n, shift in enumerate((0.3, 0.4, 0.35, 0.3, 0.45, 0.4), start=1)
 ]
 
@@ -160,3 +160,10 @@ def test_few_earlier_comparisons_are_no_verdict_and_other_kinds_are_none():
     judged = judge_components([of_all(DAY, 5.0), component(DAY, 9.0)], [*EARLIER[:3], *other])
     assert [row["status"] for row in judged] == ["insufficient_data"] * 2
     assert judged[0]["detail"] == "3 earlier comparisons, 4 needed"
+
+
+def test_what_has_drifted_is_no_measure_for_what_is_next():
+    rows = [of_all(DAY + timedelta(days=n), 5.0) for n in range(2)]
+    assert [row["status"] for row in judge_components(rows, EARLIER)] == ["drift", "drift"]
+    long_ago = of_all(DAY - timedelta(days=15), 5.0) | {"status": "drift"}
+    assert judge_components(rows[:1], [*EARLIER, long_ago])[0]["status"] == "ok"
