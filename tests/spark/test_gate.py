@@ -125,6 +125,25 @@ def test_a_fit_that_is_no_worse_serves_and_says_how_it_compares(clean: Context) 
     assert first["comparison"] is None
 
 
+def test_a_change_of_a_score_is_the_entitys_own_and_the_models(clean: Context) -> None:
+    entity = ENTITIES[7]
+    rows = clean.warehouse.read(ENTITY_SCORES).where(F.col("entity_id") == entity).toPandas()
+    scores = rows.set_index("event_date")["anomaly_score"]
+    day_before = REFIT - timedelta(days=1)
+    _, found = explain_entity(clean, entity, REFIT, entity_type="box")
+    assert found["change_since"] == day_before
+    assert found["score_change"] == pytest.approx(scores[REFIT] - scores[day_before])
+    assert found["score_change"] == pytest.approx(
+        found["change_by_behaviour"] + found["change_by_model"]
+    )
+    assert found["change_by_model"] != 0
+    assert found["change_by_late_data"] == 0
+    # The same model on both nights: all of it is the entity's own.
+    _, found = explain_entity(clean, entity, LAST, entity_type="box")
+    assert found["change_by_behaviour"] == pytest.approx(scores[LAST] - scores[REFIT])
+    assert found["change_by_model"] == 0
+
+
 def test_a_fit_on_poisoned_data_is_kept_out_until_somebody_lets_it_in(branch: Branch) -> None:
     context = branch(some(*range(0, 90, 6)))
     status = status_of(context)
@@ -181,6 +200,7 @@ def test_a_rollback_brings_the_scores_of_the_model_before_back(
         f"{before} serves box again from {REFIT} on; run `shoal nightly --start {REFIT} --end "
         f"{LAST}` for the nights since"
     )
+    told = scores_of(clean).set_index(["event_date", "entity_id"])["anomaly_score"]
     after = run_nights(spark, empty_tables, clean.settings, REFIT, LAST)
     never = branch(NOBODY, every_days=100)
     found, expected = scores_of(after), scores_of(never)
@@ -191,3 +211,10 @@ def test_a_rollback_brings_the_scores_of_the_model_before_back(
         roll_back(clean, version, None, "again")
     with pytest.raises(DataError, match="no model 'box-1' is known"):
         roll_back(clean, "box-1", None, "")
+
+    # What was told of the night before, and what is told now that it was computed anew.
+    _, entity = explain_entity(after, ENTITIES[7], LAST, entity_type="box")
+    now = found.set_index(["event_date", "entity_id"])["anomaly_score"]
+    first, then = told[REFIT, ENTITIES[7]], now[REFIT, ENTITIES[7]]
+    assert entity["change_by_late_data"] == pytest.approx(then - first)
+    assert entity["score_change"] == pytest.approx(now[LAST, ENTITIES[7]] - first)

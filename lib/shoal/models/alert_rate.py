@@ -46,6 +46,8 @@ VERDICTS = {
 }
 
 
+AGED = "model"
+"""The verdict that asks for a refit."""
 CALM = ("none", "unknown")
 """Verdicts that ask for nothing."""
 
@@ -203,7 +205,7 @@ def verdict_of(
     if row["status"] == "insufficient_data":
         return "unknown"
     if row["status"] == "drift":
-        return "model"
+        return AGED
     if row["p01_rate"] > STRANGE_P + LIMIT_SD * _sd(row["scored"], STRANGE_P):
         return "individuals"
     return "none"

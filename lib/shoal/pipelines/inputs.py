@@ -1,16 +1,18 @@
 """What the tables hold for some nights, each table read once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from pyspark.sql import functions as F
 
-from shoal.contracts import INGEST_FILES
+from shoal.contracts import DRIFT_ALERT_RATE, INGEST_FILES
+from shoal.models.alert_rate import AGED
+from shoal.models.histograms import ALL
 from shoal.models.registry import StatusChange, read_changes
 from shoal.pipelines.labels import labels_in_force
 from shoal.spark.hashing import hash_sum
-from shoal.spark.nights import Night, read_nights
+from shoal.spark.nights import Night, read_nights, read_published
 from shoal.spark.tables import Warehouse
 
 
@@ -37,6 +39,7 @@ class Inputs:
     ----------
     labels : (first night, sum of hashes, number) of the labels by the night they hold from
     source_days : days that each source has events of, by name
+    aged : published night → entity types whose model was found to have aged
     """
 
     files: dict[date, list[DayFile]]
@@ -44,6 +47,7 @@ class Inputs:
     labels: list[tuple[date | None, int, int]]
     changes: list[StatusChange]
     source_days: dict[str, set[date]]
+    aged: dict[date, frozenset[str]] = field(default_factory=dict)
 
 
 def days_with_data(warehouse: Warehouse, start: date, end: date) -> list[date]:
@@ -54,13 +58,30 @@ def days_with_data(warehouse: Warehouse, start: date, end: date) -> list[date]:
 def read_inputs(warehouse: Warehouse, days: Sequence[date], *, since: date) -> Inputs:
     """Read what nights stand on: those of ``days``, and nights from ``since`` on behind them."""
     last = max(days)
+    nights = {night.event_date: night for night in read_nights(warehouse, since, last)}
+    published = [night for night in nights.values() if night.state == "published"]
     return Inputs(
         files=_files_by_day(warehouse, days),
-        nights={night.event_date: night for night in read_nights(warehouse, since, last)},
+        nights=nights,
         labels=_labels_by_start(warehouse, last),
         changes=read_changes(warehouse),
         source_days=days_by_source(warehouse, since, last),
+        aged=aged_models(warehouse, published),
     )
+
+
+def aged_models(warehouse: Warehouse, nights: Sequence[Night]) -> dict[date, frozenset[str]]:
+    """Night → entity types whose model was found to have aged on it, of nights with one."""
+    rows = (
+        read_published(warehouse, DRIFT_ALERT_RATE, nights)
+        .where((F.col("slice") == ALL) & (F.col("verdict") == AGED))
+        .select("event_date", "entity_type")
+        .collect()
+    )
+    found: dict[date, set[str]] = {}
+    for day, kind in rows:
+        found.setdefault(day, set()).add(kind)
+    return {day: frozenset(kinds) for day, kinds in found.items()}
 
 
 def _files_by_day(warehouse: Warehouse, days: Sequence[date]) -> dict[date, list[DayFile]]:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import reduce
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -32,7 +32,7 @@ from shoal.pipelines.drift import drift
 from shoal.pipelines.features import build_features
 from shoal.pipelines.fit import fit, fit_due, promote
 from shoal.pipelines.ingest import ingest
-from shoal.pipelines.inputs import days_with_data
+from shoal.pipelines.inputs import aged_models, days_with_data
 from shoal.pipelines.plan import NightPlan, faults_of_inputs, plan_nights
 from shoal.pipelines.score import score
 from shoal.pipelines.span import SPAN_NIGHTS, Span, first_span
@@ -127,7 +127,10 @@ def run_span(context: Context, days: Sequence[date]) -> tuple[list[date], int]:
         empty = empty if len(span.plans) == n_nights else ()
     context.faults += [fault for plan in (*span.plans, *empty) for fault in faults_of_inputs(plan)]
     if span.plans:
-        publish(context, drift(context, score(context, span)))
+        n_nights = len(span.plans)
+        span = _until_aged(context, drift(context, score(context, span)))
+        empty = empty if len(span.plans) == n_nights else ()
+        publish(context, span)
     for plan in empty:
         context.faults.append(
             f"{plan.event_date}: events, but no {' or '.join(context.settings.entity_types)} in "
@@ -141,6 +144,15 @@ def _until_empty(span: Span) -> tuple[Span, tuple[NightPlan, ...]]:
     known = span.entities or {}
     whole = list(takewhile(lambda plan: known[plan.event_date] > 0, span.plans))
     return span.first(len(whole)), span.plans[len(whole) :][:1]
+
+
+def _until_aged(context: Context, span: Span) -> Span:
+    """The nights up to the first one that asks for a refit which the next does not plan yet."""
+    aged = aged_models(context.warehouse, span.nights)
+    for number, (plan, after) in enumerate(pairwise(span.plans), start=1):
+        if aged.get(plan.event_date, frozenset()) - after.due.keys():
+            return span.first(number)
+    return span
 
 
 def publish(context: Context, span: Span) -> Span:

@@ -18,6 +18,7 @@ from shoal.models.peer_models import PeerModels
 from shoal.models.reasons import add_reasons
 from shoal.models.registry import NightModels, load_models, version_served
 from shoal.models.vectors import add_vector
+from shoal.pipelines.attribution import attribute_change
 from shoal.pipelines.context import Context
 from shoal.pipelines.score import vector_rules
 from shoal.spark.nights import Night, read_published, require_published
@@ -96,6 +97,7 @@ def explain_entity(
         found |= {"unscored": reason.get("reason"), "detail": reason.get("detail")}
     else:
         found |= {k: v for k, v in score.asDict().items() if k != "run_id"}
+        found |= attribute_change(context, night, is_own, found)
         found["reasons"] = _explained(context, night, found)
     found["activity"] = _top_activity(context, night, is_own)
     return night, found

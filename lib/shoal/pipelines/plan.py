@@ -7,7 +7,7 @@ the nights of a range can be planned before the first of them has run.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -32,6 +32,9 @@ from shoal.models.scoring import MOVED_WITHIN
 from shoal.pipelines.context import Context
 from shoal.pipelines.inputs import DayFile, Inputs, labels_hash, read_inputs
 from shoal.spark.nights import Night
+
+DAYS_BETWEEN = 3
+"""Days between a fit and the next one that a verdict asks for: a night more teaches little."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,8 @@ def _plan_one(
     since = day - timedelta(days=_days_back(settings))
     before = [night for at, night in sorted(inputs.nights.items()) if since <= at < day]
     earlier = [night for night in before if night.state == "published"]
-    due = _due_changes(settings, day, earlier, inputs.changes, meaning)
+    aged = inputs.aged.get(earlier[-1].event_date, frozenset()) if earlier else frozenset()
+    due = _due_changes(settings, day, earlier, inputs.changes, meaning, aged)
     due_versions = {change.entity_type: change.model_version for change in due}
     in_force = serving_models(inputs.changes, day)
     versions = {kind: model.model_version for kind, model in in_force.items()} | due_versions
@@ -261,10 +265,15 @@ def _due_changes(
     earlier: Iterable[Night],
     changes: Sequence[StatusChange],
     meaning: str,
+    aged: Collection[str],
 ) -> list[StatusChange]:
     """Models that the night is to fit, each as it is expected to end.
 
     A fit whose outcome is known is due still, so that a night keeps its identity.
+
+    Parameters
+    ----------
+    aged : entity types whose model was found to have aged on the night before
     """
     since = day - timedelta(days=settings.fit.window_days)
     run_ids = [night.run_id for night in earlier if night.event_date >= since]
@@ -274,7 +283,8 @@ def _due_changes(
     for entity_type in settings.entity_types:
         model, last = serving.get(entity_type), attempts.get(entity_type)
         is_fitted = model is not None and model.effective_date == day
-        if run_ids and not is_fitted and _is_due(settings, day, len(run_ids), last):
+        is_due = _is_due(settings, day, len(run_ids), last, is_aged=entity_type in aged)
+        if run_ids and not is_fitted and is_due:
             due.append(
                 StatusChange(
                     entity_type=entity_type,
@@ -289,15 +299,18 @@ def _due_changes(
     return due
 
 
-def _is_due(settings: Settings, day: date, n_nights: int, last: StatusChange | None) -> bool:
-    """Whether the last fit is old, or of a reference window half as full as it is now.
+def _is_due(
+    settings: Settings, day: date, n_nights: int, last: StatusChange | None, *, is_aged: bool
+) -> bool:
+    """Whether the last fit is old or has aged, or has a window half as full as it is now.
 
     A model of one night knows little of what is usual, and nothing of what is new: so models are
     fitted on 1, 2, 4, 8, … nights until ``fit.every_days`` rules.
     """
     if last is None:
         return True
-    is_old = (day - last.effective_date).days >= settings.fit.every_days
+    days = (day - last.effective_date).days
+    is_old = days >= settings.fit.every_days or (is_aged and days >= DAYS_BETWEEN)
     return is_old or (last.training_nights is not None and n_nights >= 2 * last.training_nights)
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,11 @@ class Warehouse:
         """Read the days ``start`` to ``end``, both included, of a table with ``event_date``."""
         day = F.col("event_date")
         return self.read(table).where(day.between(F.lit(start), F.lit(end)))
+
+    def read_as_of(self, table: Table, moment: datetime) -> DataFrame:
+        """Read a table as it was at a moment (UTC), while the files of that are there."""
+        name, at = self.identifier(table), f"{moment:%Y-%m-%d %H:%M:%S.%f}"
+        return self.spark.sql(f"SELECT * FROM {name} TIMESTAMP AS OF '{at}'")  # noqa: S608
 
     def frame(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
         """Rows that the driver holds, few enough for one file; absent columns are null."""

@@ -37,6 +37,7 @@ class Tables:
         self.nights: dict[date, Night] = {}
         self.labels: list[tuple[date | None, int, int]] = []
         self.source_days: dict[str, set[date]] = {}
+        self.aged: dict[date, frozenset[str]] = {}
         monkeypatch.setattr(plan, "read_inputs", self.read)
         monkeypatch.setattr(plan, "config_hash", lambda _: "meaning")
         sources = [{"name": name, "kind": "zeek", "paths": ["x"]} for name in ("a", "b", "c")]
@@ -46,8 +47,9 @@ class Tables:
     def read(self, _: Any, days: Sequence[date], *, since: date) -> Any:
         files = {day: [DayFile(f"content {day}", f"file {day}", 0, ("process",))] for day in days}
         return Inputs(
-            files, dict(self.nights), list(self.labels), list(self.changes), self.source_days
-        )
+            files, dict(self.nights), list(self.labels), list(self.changes), self.source_days,
+            self.aged,
+        )  # fmt: skip
 
     def plans(self, *numbers: int) -> list[NightPlan]:
         return plan_nights(self.context, days_of(*numbers))
@@ -66,6 +68,27 @@ def fits(plans: Sequence[NightPlan]) -> list[int]:
 def test_models_of_few_nights_are_soon_fitted_anew(tables: Tables) -> None:
     """On 1, 2, 4 and 8 nights, then every seven days."""
     assert fits(tables.plans(*range(30))) == [1, 2, 4, 8, 15, 22, 29]
+
+
+def test_a_model_that_has_aged_is_fitted_anew_but_not_the_next_day(tables: Tables) -> None:
+    tables.aged = {day: frozenset(["host"]) for day in days_of(10, 15, 18, 20)}
+    # Asked for by the 10th; by the 15th after three days, not by the 18th and the 20th: by then it
+    # is the calendar's again.
+    assert fits(tables.plans(*range(30))) == [1, 2, 4, 8, 11, 16, 19, 26]
+    tables.aged = {day: frozenset(["user"]) for day in days_of(10)}
+    assert fits(tables.plans(*range(16))) == [1, 2, 4, 8, 15]
+
+
+def test_what_has_been_taken_back_is_not_fitted_at_once(tables: Tables) -> None:
+    tables.nights = {day: Night(day, f"run {day}", "published") for day in days_of(*range(16))}
+    fitted = [change(day, n=15) for day in days_of(8, 15)]
+    taken_back = replace(fitted[1], status="rolled_back", sequence=9, training_nights=None,
+                         effective_date=days_of(17)[0])  # fmt: skip
+    tables.changes = [*fitted, taken_back]
+    plans = tables.plans(16, 17, 18, 24)
+    assert fits(plans) == [24]
+    serving = [p.in_force["host"].model_version for p in plans[:3]]
+    assert serving == [fitted[1].model_version, *[fitted[0].model_version] * 2]
 
 
 def test_days_without_data_count_for_the_age_of_a_model_alone(tables: Tables) -> None:
@@ -164,6 +187,8 @@ class Steps:
         )
         for name in ("score", "drift", "fit_due"):
             monkeypatch.setattr(nightly, name, lambda _, span: span)
+        self.aged: dict[date, frozenset[str]] = {}
+        monkeypatch.setattr(nightly, "aged_models", lambda _, nights: self.aged)
         monkeypatch.setattr(nightly, "fit", self.fit)
         monkeypatch.setattr(nightly, "publish", self.publish)
         self.tables = tables
@@ -175,6 +200,7 @@ class Steps:
         if self.fails and days_of(3)[0] in span.days:
             raise self.fails
         self.published.append(span.days)
+        self.tables.aged |= {day: kinds for day, kinds in self.aged.items() if day in span.days}
         self.tables.nights |= {night.event_date: night for night in span.nights}
 
 
@@ -207,3 +233,16 @@ def test_a_run_that_must_try_again_does_not_try_night_by_night(
     with pytest.raises(TryAgainError):
         nightly._run_all(tables.context, days_of(*range(6)))
     assert steps.published == []
+
+
+def test_a_span_ends_where_a_night_asks_for_a_refit(
+    monkeypatch: pytest.MonkeyPatch, tables: Tables
+) -> None:
+    steps = Steps(monkeypatch, {}, tables)
+    [last] = days_of(11)
+    tables.changes = [change(days_of(8)[0], n=8)]
+    tables.nights = {day: Night(day, f"run {day}", "published") for day in days_of(*range(9))}
+    steps.aged = {last: frozenset(["host"])}
+    assert nightly._run_all(tables.context, days_of(*range(9, 15))) == days_of(*range(9, 15))
+    assert steps.published == [days_of(9, 10, 11), days_of(12, 13, 14)]
+    assert tables.changes[-1].effective_date == days_of(12)[0]
