@@ -2,7 +2,7 @@
 # Recipes use relative paths, so that the folder may have any name.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint lint-format lint-ruff lint-types lint-imports lint-dependencies \
-        format dist kill-points bad-input detection labelled bench lock clean
+        format dist kill-points bad-input detection drift labelled bench lock clean
 
 # Shoal runs on the Python, Spark and Java of its own .venv, whatever the shell is set to.
 unexport PYTHONHOME PYTHONPATH SPARK_HOME SPARK_CONF_DIR
@@ -60,6 +60,9 @@ bad-input: setup ## everything that can arrive broken, and what becomes of it: a
 
 detection: setup ## fleets that nobody has looked at, and what the lists find in them: tables (half an hour)
 	@$(JAVA) $(BIN)/python tools/detection.py $(ARGS)
+
+drift: setup ## planted changes of a fleet, and what the nights after them say: tables (40 minutes)
+	@$(JAVA) $(BIN)/python tools/drift.py $(ARGS)
 
 labelled: setup ## the detector beside others on the .npz of a folder: TABLES=folder (half an hour for 20)
 	@$(BIN)/python tools/labelled_tables.py $(TABLES) $(ARGS)

@@ -6,7 +6,7 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 from tests.spark.test_features_step import DAY, days_of_programs
 
-from shoal.features.changes import aggregate_changes
+from shoal.features.changes import aggregate_changes, priority_of
 from shoal.features.novelty import compare_with_past, value_days
 from shoal.spark.days import Windows
 
@@ -62,3 +62,12 @@ def test_what_many_of_a_slice_gain_is_a_roll_out(spark: SparkSession) -> None:
         *((host, "gained", "n", 3, True) for host in hosts[:3]),
         *((host, "gained", "m", 2, False) for host in hosts[:2]),
     }
+
+
+def test_a_change_where_others_are_built_comes_first(spark: SparkSession) -> None:
+    slices = ["role=build_runner|inside", "role=web_server", "inside|role=ci", "role=build_runner2"]
+    frame = spark.createDataFrame([(name,) for name in slices], "slice string")
+    given = {"role=build_runner": 3, "role=ci": 2, "inside": 1, "role=web_server": 0}
+    found = frame.select(priority_of(F.col("slice"), given)).collect()
+    assert [row[0] for row in found] == [3, 0, 2, 1]
+    assert [row[0] for row in frame.select(priority_of(F.col("slice"), {})).collect()] == [1] * 4

@@ -357,10 +357,21 @@ class Outliers(Section):
     evidence: int = Field(default=8, ge=0, le=100)
 
 
+def _build_priorities() -> dict[str, int]:
+    """What is built is run everywhere else: a change there weighs more."""
+    return dict.fromkeys(("role=build_runner", "role=build_server", "role=ci_runner"), 3)
+
+
 class Drift(Section):
-    """Cluster drift."""
+    """What counts as drift, and which changes come first.
+
+    ``priorities`` are by the labels that slices are made of, as ``label=value``.
+    """
 
     min_entities: int = Field(default=20, ge=2)
+    priorities: dict[str, Annotated[int, Field(ge=0, le=100)]] = Field(
+        default_factory=_build_priorities
+    )
 
 
 def _repeated(names: Iterable[str]) -> list[str]:

@@ -291,7 +291,7 @@ CONFIG_CHANGES = Table(
     doc="Programs, open ports, packages and parents that an entity gained or lost.",
     grain="night × entity × dimension × value",
     key=(*ENTITY_KEY, "dimension", "value"),
-    version=2,
+    version=3,
     columns=(
         EVENT_DATE,
         *ENTITY,
@@ -307,6 +307,7 @@ CONFIG_CHANGES = Table(
         Column("entities_sharing", LONG, "entities of the slice with the same change tonight"),
         Column("slice_entities", LONG, "entities of the slice that were there tonight"),
         Column("is_rollout", BOOLEAN, "a third of the slice, and three entities, share it"),
+        Column("priority", INT, "by the slice's labels, 1 by default: drift.priorities"),
         RUN_ID,
     ),
     partition=("event_date",),

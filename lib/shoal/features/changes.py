@@ -1,6 +1,8 @@
 """Configuration drift: what an entity gained against its own past, and what it lost of it."""
 
-from pyspark.sql import DataFrame
+from collections.abc import Mapping
+
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
@@ -13,6 +15,18 @@ ROLL_OUT_SHARE = 1 / 3
 MIN_ROLL_OUT = 3
 """Entities below which it is none, however small the slice."""
 _CHANGE = ["event_date", "entity_type", "slice", "dimension", "value", "change"]
+
+
+def priority_of(slice_name: Column, priorities: Mapping[str, int]) -> Column:
+    """The largest priority of the labels that a slice is made of; 1 if it has none."""
+    own = F.split(slice_name, r"\|")
+    known = [
+        F.when(F.array_contains(own, F.lit(label)), F.lit(priority)).otherwise(F.lit(None))
+        for label, priority in sorted(priorities.items())
+    ]
+    # The second null is for the function, which wants two columns at least.
+    largest = F.greatest(*known, F.lit(None), F.lit(None)) if known else F.lit(None)
+    return F.coalesce(largest, F.lit(1)).cast("int")
 
 
 def aggregate_changes(values: DataFrame, seen: DataFrame, windows: Windows) -> DataFrame:

@@ -15,7 +15,7 @@ from shoal.contracts.table import STRING
 from shoal.errors import ConfigError, did_you_mean
 from shoal.features.activity import SiteHours, aggregate_activity
 from shoal.features.aliases import aliases_of
-from shoal.features.changes import aggregate_changes
+from shoal.features.changes import aggregate_changes, priority_of
 from shoal.features.daily import aggregate_features
 from shoal.features.entities import BUILTIN_COLUMNS
 from shoal.features.history import aggregate_history
@@ -101,7 +101,8 @@ def _write_features(context: Context, span: Span) -> None:
         if settings.feature_entity_types:
             frame = frame.unionByName(_ready_rows(warehouse, span), allowMissingColumns=True)
         warehouse.replace_days(_conformed(frame, span), ENTITY_FEATURES, span.days)
-        changes = found.changes.withColumn("run_id", span.run_id_column())
+        priority = priority_of(F.col("slice"), context.settings.drift.priorities)
+        changes = found.changes.withColumns({"priority": priority, "run_id": span.run_id_column()})
         warehouse.replace_days(
             changes.select(*CONFIG_CHANGES.column_names), CONFIG_CHANGES, span.days
         )
