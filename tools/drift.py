@@ -21,6 +21,8 @@ from detection import ROOT, configuration, markdown, shoal
 START = date(2026, 9, 1)
 FIRST = 28
 """Day of the changes, and of the first night that is not of the fleet that all share."""
+CALM = ("none", "individuals", "unknown")
+"""Verdicts that say nothing of the fleet: it has individuals on any night."""
 TABLES = ("drift_clusters", "drift_components", "drift_features", "drift_alert_rate")
 
 
@@ -161,11 +163,11 @@ class Fleet:
         verdicts = self._verdicts(case)
         early = [verdicts.get(night, set()) for night in range(1, case.told + 1)]
         if case.verdict == "none":
-            is_told = all(found <= {"none", "individuals"} for found in early)
+            is_told = all(found <= set(CALM) for found in early)
         else:
             is_told = any(case.verdict in found for found in early)
-        said = [f"{night}: {' and '.join(sorted(found - {'none'}))}" for night, found in
-                verdicts.items() if found - {"none"}]  # fmt: skip
+        said = [f"{night}: {' and '.join(sorted(found - {'none', 'unknown'}))}" for night, found in
+                verdicts.items() if found - {"none", "unknown"}]  # fmt: skip
         return [case.name, case.verdict, "yes" if is_told else "no", "; ".join(said) or "none"]
 
     def _boiled_rows(self, case: Case) -> list[list[str]]:
@@ -195,7 +197,7 @@ class Fleet:
             nights = max(nights, rows["event_date"].nunique())
         rates = self.read(case, "drift_alert_rate")
         rates = rates[(rates["event_date"] >= since) & (rates["slice"] == "*")]
-        wrong = rates[~rates["verdict"].isin(["none", "individuals"])]
+        wrong = rates[~rates["verdict"].isin(CALM)]
         return [case.name, str(nights), *counts, str(len(wrong))]
 
 

@@ -22,7 +22,7 @@ from pydantic import (
 RUNTIME_SECTIONS = frozenset({"storage", "spark", "log", "lease"})
 """Sections that change how Shoal runs, never what its numbers mean."""
 
-MEANING_VERSION = 7
+MEANING_VERSION = 8
 """Raised when the same configuration and inputs give other numbers than the Shoal before."""
 
 BuiltinEntity = Literal["host", "user", "source_address", "container", "image"]

@@ -18,17 +18,15 @@ ALERT_P, STRANGE_P = 0.05, 0.01
 DAYS_BACK = 28
 CLUSTERING = 2.0
 """Variance of a night's counts over that of independent entities: those of a role move together."""
-LIMIT_SD = 3.0
-"""Standard deviations beyond which a rate is out of its control limit."""
 MIN_NIGHTS = 14
 """Earlier nights below which nothing is told: models of few nights alarm as they please."""
 MIN_OF_KIND = 4
 """Earlier weekdays, or days of weekends, from which on their median is what is usual for them."""
 LARGER = 2.0
 """How many times the expected a rate is at least when it has drifted: 5 percent to 10."""
-CUSUM_SLACK, CUSUM_LIMIT = 0.5, 5.0
-"""Of the one-sided CUSUM, in standard deviations: half of the shift to be found, and where it is
-called (Montgomery, Introduction to Statistical Quality Control, section 9.1)."""
+CUSUM_SLACK = 0.5
+"""Half of the shift that the one-sided CUSUM is to find, in standard deviations (Montgomery,
+Introduction to Statistical Quality Control, section 9.1)."""
 UNITS_APART = 20.0
 """Ratio of usual sizes from which on a feature may have changed its unit, rather than moved."""
 SAME_SHAPE = 0.125
@@ -50,6 +48,21 @@ AGED = "model"
 """The verdict that asks for a refit."""
 CALM = ("none", "unknown")
 """Verdicts that ask for nothing."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Standard deviations beyond which one night's rate, or the CUSUM of many, is out of control.
+
+    The CUSUM begins anew once it has called.
+    """
+
+    rate: float
+    cusum: float
+
+
+OF_ALL, OF_SLICES = Limits(3.0, 5.0), Limits(4.5, 9.0)
+"""Of all of a type; and of its slices, of which there are many: by chance one of them is out."""
 
 
 @dataclass(frozen=True)
@@ -100,14 +113,16 @@ def judge_rates(
     """
     return [
         {"event_date": day, "entity_type": kind, "slice": name}
-        | _judged(day, known, min_entities=min_entities)
+        | _judged(day, known, OF_ALL if name == ALL else OF_SLICES, min_entities=min_entities)
         for (kind, name), known in sorted(rates.items())
         for day in sorted(days)
         if day in known
     ]
 
 
-def _judged(day: date, known: Mapping[date, Rates], *, min_entities: int) -> dict[str, Any]:
+def _judged(
+    day: date, known: Mapping[date, Rates], limits: Limits, *, min_entities: int
+) -> dict[str, Any]:
     own = known[day]
     nights = [night for night in _nights_until(day, known) if known[night].scored >= min_entities]
     row = {
@@ -127,14 +142,15 @@ def _judged(day: date, known: Mapping[date, Rates], *, min_entities: int) -> dic
     if detail:
         return row | {"status": "insufficient_data", "detail": detail}
     usual = _usual_rate(day, nights[:-1], known)
-    cusum = _cusum(nights, known)
+    cusum = _cusum(nights, known, limits.cusum)
     row |= {"expected_rate": usual, "cusum": cusum}
     rate = own.alert_rate
-    is_beyond = rate >= LARGER * ALERT_P and rate > ALERT_P + LIMIT_SD * _sd(own.scored, ALERT_P)
+    largest = ALERT_P + limits.rate * _sd(own.scored, ALERT_P)
+    is_beyond = rate >= LARGER * ALERT_P and rate > largest
     if is_beyond:
         detail = f"{rate:.1%} alarm where {ALERT_P:.0%} are expected"
         return row | {"status": "drift", "detail": detail}
-    if cusum >= CUSUM_LIMIT and rate > usual:
+    if cusum >= limits.cusum and rate > usual:
         detail = f"{rate:.1%} alarm, and night after night more than the usual {usual:.1%}"
         return row | {"status": "drift", "detail": detail}
     return row | {"status": "ok", "detail": None}
@@ -165,13 +181,13 @@ def _usual_likelihood(day: date, known: Mapping[date, Rates]) -> float | None:
     return float(np.median(own)) if own else None
 
 
-def _cusum(nights: Sequence[date], known: Mapping[date, Rates]) -> float:
+def _cusum(nights: Sequence[date], known: Mapping[date, Rates], limit: float) -> float:
     """Upper CUSUM of the nights' rates at the last of them, in standard deviations."""
     total = 0.0
     for night in nights:
         usual = _usual_rate(night, nights[:-1], known)
         above = (known[night].alert_rate - usual) / _sd(known[night].scored, usual)
-        total = max(0.0, total + above - CUSUM_SLACK)
+        total = max(0.0, (0.0 if total >= limit else total) + above - CUSUM_SLACK)
     return total
 
 
@@ -206,16 +222,16 @@ def verdict_of(
         return "unknown"
     if row["status"] == "drift":
         return AGED
-    if row["p01_rate"] > STRANGE_P + LIMIT_SD * _sd(row["scored"], STRANGE_P):
+    if row["p01_rate"] > STRANGE_P + OF_ALL.rate * _sd(row["scored"], STRANGE_P):
         return "individuals"
     return "none"
 
 
 def _is_of_data(drift: Mapping[str, Any]) -> bool:
-    """Whether a feature went missing, or has another unit: another size of the same shape."""
+    """Whether a feature went missing, or has another unit: for all another size, the same shape."""
     if drift["missing_share"] - drift["reference_missing_share"] >= MORE_MISSING:
         return True
-    if drift["size_ratio"] is None:
+    if drift["size_ratio"] is None or drift["slice"] != ALL:
         return False
     octaves = abs(math.log2(drift["size_ratio"]))
     is_apart = octaves >= math.log2(UNITS_APART)

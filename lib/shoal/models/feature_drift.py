@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from scipy.stats import false_discovery_control
 
 from shoal.contracts import DRIFT_FEATURES
+from shoal.contracts.features import FEATURES
 from shoal.kernels.quiet import MIN_PAIRS
 from shoal.models.feature_series import FeatureSeries
 from shoal.models.histograms import ALL
@@ -26,6 +28,8 @@ COMPARISONS = {"previous_night": 1, "same_weekday": 7}
 DAYS_BACK = QUIET_DAYS + max(COMPARISONS.values())
 MOST_FALSE = 0.001
 """False discoveries among what is told to have drifted (Benjamini & Hochberg 1995)."""
+CHANGES = tuple(feature.name for feature in FEATURES if feature.unit == "doublings")
+"""Features that compare a day with its past themselves: a week after a holiday they have moved."""
 _MEASURED = [
     "event_date", "entity_type", "slice", "feature", "comparison", "reference_date",
     "wasserstein", "wasserstein_null", "wasserstein_octaves", "wasserstein_octaves_null",
@@ -50,14 +54,16 @@ def compare_features(
     Returns
     -------
     night × entity type × slice × feature × comparison: the columns of ``drift_features`` without
-    ``run_id``. Of features that are the same for all of a slice on both nights there are none, and
+    ``run_id``. Of features that are the same for all of a slice on both nights, and of those that
+    are changes themselves, there are none, and
     of nights that have too few entities one row says so, of the feature ``*``.
     """
 
     def compare(group: pd.DataFrame) -> pd.DataFrame:
         return compare_group(group, days, min_entities=min_entities)
 
-    measured = histograms.groupBy(*_GROUP).applyInPandas(compare, DRIFT_FEATURES.subset(_MEASURED))
+    compared = histograms.where(~F.col("feature").isin(CHANGES))
+    measured = compared.groupBy(*_GROUP).applyInPandas(compare, DRIFT_FEATURES.subset(_MEASURED))
     return measured.groupBy("event_date", "entity_type", "comparison").applyInPandas(
         judge_group, DRIFT_FEATURES.subset(_JUDGED)
     )

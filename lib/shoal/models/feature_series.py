@@ -15,8 +15,9 @@ from shoal.kernels.histograms import octaves_of, side_by_side
 from shoal.kernels.quiet import LARGER, MIN_PAIRS, quiet_p_value
 from shoal.models.weeks import QUIET_DAYS, UNQUIET_DAYS, pair_kinds
 
-OTHER_KINDS = range(7, 14)
-"""Days back to the nights that a night may be like: a holiday is like the Sunday before last."""
+OTHER_KINDS = 13
+"""Days back, beyond the night that is compared with, to those that a night may be like instead: a
+holiday is like the Sunday before."""
 UNQUIET_P = 0.001
 """p-value up to which a pair of nights is no measure for those after it."""
 SAME_HOLDERS = 1.2
@@ -104,9 +105,10 @@ class FeatureSeries:
         largest = LARGER * quiet.max(axis=0)
         if (moved <= largest).all():
             return 1.0
+        lag = (night - before).days
         others = [
             (night, other)
-            for n in OTHER_KINDS
+            for n in range(lag + 1, OTHER_KINDS + 1)
             if (other := night - timedelta(days=n)) in self._enough
         ]
         is_like = (

@@ -9,7 +9,7 @@ import pytest
 
 from shoal.models.alert_rate import (
     ALERT_P,
-    CUSUM_LIMIT,
+    OF_ALL,
     VERDICTS,
     Rates,
     judge_rates,
@@ -52,7 +52,7 @@ def test_a_little_more_every_night_is_drift_in_the_end() -> None:
     found = {n: judged([*[ALERT_P] * 15, *[0.08] * n]) for n in range(1, 13)}
     first = next(n for n, row in found.items() if row["status"] == "drift")
     assert 2 <= first <= 10
-    assert found[first]["cusum"] >= CUSUM_LIMIT
+    assert found[first]["cusum"] >= OF_ALL.cusum
     assert "night after night more than the usual 5.0%" in found[first]["detail"]
     # Once it is as expected again nothing is called, although the sum takes time to fall.
     assert judged([*[ALERT_P] * 15, *[0.08] * 12, ALERT_P])["status"] == "ok"
@@ -70,6 +70,20 @@ def test_sixty_quiet_nights_are_quiet(seed: int) -> None:
     rates = [float(rate) for rate in rng.binomial(N, ALERT_P, 88) / N]
     calls = [judged(rates[: n + 1])["status"] for n in range(28, 88)]
     assert calls.count("drift") == 0
+
+
+def test_one_night_out_of_control_is_called_once() -> None:
+    row = judged([*[ALERT_P] * 20, 0.3, 0.06])
+    assert (row["status"], row["cusum"] < 1) == ("ok", True)
+
+
+def test_a_slice_is_one_of_many_and_has_wider_limits() -> None:
+    known = {("host", name): nights([*[ALERT_P] * 27, 0.15], 60) for name in ("*", "web")}
+    of_all, of_slice = judge_rates(known, [LAST], min_entities=20)
+    assert (of_all["slice"], of_all["status"]) == ("*", "ok")
+    known = {("host", name): nights([*[ALERT_P] * 27, 0.2], 60) for name in ("*", "web")}
+    of_all, of_slice = judge_rates(known, [LAST], min_entities=20)
+    assert (of_all["status"], of_slice["status"]) == ("drift", "ok")
 
 
 def test_few_entities_say_so() -> None:
@@ -106,6 +120,7 @@ def test_likelihood_and_entropy_stand_beside_those_of_the_same_model() -> None:
 
 def drift(**changes: Any) -> dict[str, Any]:
     usual = {
+        "slice": "*",
         "comparison": "same_weekday",
         "missing_share": 0.1,
         "reference_missing_share": 0.1,
@@ -131,6 +146,7 @@ ALARMED = {"status": "drift", "scored": N, "p01_rate": 0.06}
         (ALARMED, [], [drift(), drift(size_ratio=1000.0)], "data"),
         (CALM, [], [drift(size_ratio=1 / 60)], "data"),
         (CALM, [], [drift(size_ratio=60.0, shape_octaves=2.0)], "population"),
+        (CALM, [], [drift(size_ratio=1000.0, slice="role=web_server")], "population"),
         (CALM | {"status": "insufficient_data"}, [], [], "unknown"),
         (CALM | {"status": "insufficient_data"}, ["zeek"], [], "data"),
         (CALM, [], [drift(size_ratio=None, missing_share=0.9)], "data"),

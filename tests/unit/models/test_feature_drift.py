@@ -170,3 +170,43 @@ def test_quiet_pairs_are_no_older_than_four_weeks() -> None:
     older = [LAST - timedelta(days=n) for n in range(60)][::-1]
     found = judged([histogram(day, "count", ordinary(day, rng)) for day in older])
     assert found.loc["same_weekday", "count", LAST]["quiet_pairs"] == QUIET_DAYS // 7 * 5
+
+
+def test_a_holiday_is_like_a_sunday_and_the_days_after_it_are_no_drift() -> None:
+    rng = np.random.default_rng(8)
+    holiday = LAST - timedelta(days=8)
+    rows = []
+    for day in DAYS:
+        is_free = day == holiday or day.weekday() >= 5
+        values = (0.1 if is_free else 1.0) * np.exp(0.2 * rng.normal()) * rng.lognormal(3, 0.5, 60)
+        rows.append(histogram(day, "count", values))
+    after = [holiday + timedelta(days=n) for n in range(9)]
+    found = judged(rows, after)
+    assert holiday.weekday() < 5
+    assert "drift" not in set(found["status"])
+    assert len(found) == 2 * len(after)
+    row = found.loc["same_weekday", "count", holiday]
+    assert row["wasserstein_octaves"] > 1.5 * row["wasserstein_octaves_null"]
+
+
+def test_what_has_drifted_is_told_until_it_is_a_week_old() -> None:
+    rng = np.random.default_rng(9)
+    rows = [
+        histogram(day, "count", (8 if day > LAST - timedelta(days=9) else 1) * ordinary(day, rng))
+        for day in DAYS
+    ]
+    days = [LAST - timedelta(days=n) for n in range(8, -1, -1)]
+    found = judged(rows, days)["status"]
+    told = [day for day in days if found["same_weekday", "count", day] == "drift"]
+    assert told[:7] == days[:7]
+    first = [day for day in days if found["previous_night", "count", day] == "drift"]
+    assert first == days[:1]
+
+
+def test_another_unit_keeps_its_shape_and_another_use_does_not() -> None:
+    unit = judged(rows_with(lambda rng: 1000 * ordinary(LAST, rng)))
+    use = judged(rows_with(lambda rng: 1000.0 ** rng.uniform(0, 2, N_ENTITIES)))
+    for found, is_same in ((unit, True), (use, False)):
+        row = found.loc["same_weekday", "count", LAST]
+        assert (row["shape_octaves"] < 0.125 * np.log2(row["size_ratio"])) == is_same
+        assert row["status"] == "drift"
