@@ -62,7 +62,7 @@ def compare_features(
     def compare(group: pd.DataFrame) -> pd.DataFrame:
         return compare_group(group, days, min_entities=min_entities)
 
-    compared = histograms.where(~F.col("feature").isin(CHANGES))
+    compared = histograms.where(~F.col("feature").isin(*CHANGES))
     measured = compared.groupBy(*_GROUP).applyInPandas(compare, DRIFT_FEATURES.subset(_MEASURED))
     return measured.groupBy("event_date", "entity_type", "comparison").applyInPandas(
         judge_group, DRIFT_FEATURES.subset(_JUDGED)
