@@ -23,6 +23,8 @@ FIRST = 28
 """Day of the changes, and of the first night that is not of the fleet that all share."""
 CALM = ("none", "individuals", "unknown")
 """Verdicts that say nothing of the fleet: it has individuals on any night."""
+MOST_FALSE = 1
+"""Nights on which a verdict may be heard though nothing is to be told: of 60, or of a week."""
 TABLES = ("drift_clusters", "drift_components", "drift_features", "drift_alert_rate")
 
 
@@ -138,7 +140,13 @@ class Fleet:
         if boiled := [case for case in cases if not case.verdict]:
             texts.append(
                 markdown(
-                    ["slowly boiled", "night told", "lanes by night"],
+                    [
+                        "slowly boiled",
+                        "told first on night",
+                        "nights told of 14",
+                        "lanes",
+                        "the same without it",
+                    ],
                     [row for case in boiled for row in self._boiled_rows(case)],
                 )
             )
@@ -163,7 +171,7 @@ class Fleet:
         verdicts = self._verdicts(case)
         early = [verdicts.get(night, set()) for night in range(1, case.told + 1)]
         if case.verdict == "none":
-            is_told = all(found <= set(CALM) for found in early)
+            is_told = sum(not found <= set(CALM) for found in early) <= MOST_FALSE
         else:
             is_told = any(case.verdict in found for found in early)
         said = [f"{night}: {' and '.join(sorted(found - {'none', 'unknown'}))}" for night, found in
@@ -171,19 +179,29 @@ class Fleet:
         return [case.name, case.verdict, "yes" if is_told else "no", "; ".join(said) or "none"]
 
     def _boiled_rows(self, case: Case) -> list[list[str]]:
+        """Nights of two weeks that each boiled machine, or its address, is on the list.
+
+        Beside those of the same machine in the quiet fleet.
+        """
         truth = pd.read_csv(self._folder(case) / "logs/truth.csv")
-        lines = self.read(case, "outliers")
+        quiet = next(other for other in CASES if other.change is None)
         rows = []
         for (host, address), _ in truth.groupby(["host", "source_address"]):
-            own = lines[lines["entity_id"].isin([host, address])]
-            lanes = {
-                (day - START).days - FIRST + 1: lane
-                for day, lane in zip(own["event_date"], own["lane"], strict=True)
-            }
-            lanes = {night: lane for night, lane in sorted(lanes.items()) if night > 0}
-            told = str(min(lanes, default="never"))
-            rows.append([host, told, ", ".join(f"{n} {lane}" for n, lane in lanes.items())])
+            boiled = self._listed(case, {host, address}, case.told)
+            calm = "not run"
+            if (self._folder(quiet) / "done").exists():
+                calm = str(len(self._listed(quiet, {host, address}, case.told)))
+            first = str(min(boiled, default="never"))
+            lanes = ", ".join(sorted(set(boiled.values())))
+            rows.append([host, first, str(len(boiled)), lanes, calm])
         return rows
+
+    def _listed(self, case: Case, names: set[str], nights: int) -> dict[int, str]:
+        lines = self.read(case, "outliers")
+        own = lines[lines["entity_id"].isin(names)]
+        numbers = [(day - START).days - FIRST + 1 for day in own["event_date"]]
+        found = dict(zip(numbers, own["lane"], strict=True))
+        return {night: lane for night, lane in sorted(found.items()) if 0 < night <= nights}
 
     def _alarm_row(self, case: Case) -> list[str]:
         """Alarms by entity type and night, of the nights before the case too where it is quiet."""
