@@ -15,6 +15,9 @@ from shoal.errors import DataError
 from shoal.models.peer_models import PEER_MODEL_COLUMNS, PeerModel, PeerModels, peer_model
 from shoal.spark.tables import Warehouse, quote_literal
 
+ENDING = ("retired", "rolled_back")
+"""Changes that end a version's service."""
+
 
 @dataclass(frozen=True)
 class ServingModel:
@@ -164,7 +167,7 @@ def _standing(changes: Iterable[StatusChange], night: date) -> list[StatusChange
     for change in changes:
         if change.effective_date > night:
             continue
-        if change.status in {"retired", "rolled_back"}:
+        if change.status in ENDING:
             standing = [c for c in standing if c.model_version != change.model_version]
         else:
             standing.append(change)

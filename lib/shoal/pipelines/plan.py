@@ -18,6 +18,7 @@ from shoal.features.places import content_hashes
 from shoal.models.alert_rate import DAYS_BACK as RATE_DAYS_BACK
 from shoal.models.feature_drift import DAYS_BACK as FEATURE_DAYS_BACK
 from shoal.models.registry import (
+    ENDING,
     NightModels,
     ServingModel,
     StatusChange,
@@ -269,7 +270,8 @@ def _due_changes(
 ) -> list[StatusChange]:
     """Models that the night is to fit, each as it is expected to end.
 
-    A fit whose outcome is known is due still, so that a night keeps its identity.
+    A fit whose outcome is known is due still, so that a night keeps its identity, unless what came
+    of it has been taken back: then it is another night.
 
     Parameters
     ----------
@@ -279,16 +281,24 @@ def _due_changes(
     run_ids = [night.run_id for night in earlier if night.event_date >= since]
     serving = serving_models(changes, day)
     attempts = newest_attempts(changes, day - timedelta(days=1), meaning)
+    taken_back = {
+        change.model_version
+        for change in changes
+        if change.status in ENDING and change.effective_date <= day
+    }
     due = []
     for entity_type in settings.entity_types:
         model, last = serving.get(entity_type), attempts.get(entity_type)
+        version = model_version(entity_type, day, run_ids, meaning)
+        if version in taken_back:
+            continue
         is_fitted = model is not None and model.effective_date == day
         is_due = _is_due(settings, day, len(run_ids), last, is_aged=entity_type in aged)
         if run_ids and not is_fitted and is_due:
             due.append(
                 StatusChange(
                     entity_type=entity_type,
-                    model_version=model_version(entity_type, day, run_ids, meaning),
+                    model_version=version,
                     sequence=next_sequence(changes, entity_type),
                     status="rejected" if last and last.status == "rejected" else "promoted",
                     effective_date=day,

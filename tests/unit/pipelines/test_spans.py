@@ -91,6 +91,21 @@ def test_what_has_been_taken_back_is_not_fitted_at_once(tables: Tables) -> None:
     assert serving == [fitted[1].model_version, *[fitted[0].model_version] * 2]
 
 
+def test_a_night_whose_own_fit_was_taken_back_is_another_night(tables: Tables) -> None:
+    tables.nights = {day: Night(day, f"run {day}", "published") for day in days_of(*range(8))}
+    tables.changes = [change(days_of(4)[0], n=4)]
+    [before] = tables.plans(8)
+    tables.changes += before.expected
+    [fitted] = tables.plans(8)
+    assert fitted.run_id == before.run_id
+    end = replace(before.expected[0], status="rolled_back", sequence=9)
+    tables.changes.append(end)
+    [after] = tables.plans(8)
+    assert (after.due, after.expected) == ({}, ())
+    assert after.serving["host"].model_version == tables.changes[0].model_version
+    assert after.run_id != before.run_id
+
+
 def test_days_without_data_count_for_the_age_of_a_model_alone(tables: Tables) -> None:
     # On 1 and on 2 nights; of three nights the model is too old on the twelfth day.
     assert fits(tables.plans(0, 3, 4, 11)) == [3, 4, 11]
