@@ -10,7 +10,6 @@ from pyspark.sql import functions as F
 from shoal.contracts.features import FEATURE_NAMES
 from shoal.kernels.histograms import MISSING, bins_of
 from shoal.models.vectors import BUILTIN, VALUES, feature_matrix
-from shoal.spark.udf import series_udf
 
 ALL = "*"
 """Slice of all entities of a type."""
@@ -39,13 +38,10 @@ def aggregate_histograms(entity_days: DataFrame) -> DataFrame:
     )
     ready = (
         entity_days.where(F.col("feature_set") == VALUES)
-        .select(*_GROUP, F.explode("values").alias("pair"))
         .select(
-            *_GROUP,
-            F.col("pair.name").alias("feature"),
-            series_udf(_bins_of_series, "int")(F.col("pair.value")).alias("bin"),
-            F.lit(1).cast("long").alias("n"),
+            *_GROUP, F.col("values.name").alias("names"), F.col("values.value").alias("features")
         )
+        .mapInPandas(count_pairs, _COUNTED)
     )
     of_slices = builtin.unionByName(ready)
     of_all = of_slices.withColumn("slice", F.lit(ALL))
@@ -85,5 +81,21 @@ def count_batch(batch: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True)[[*_CELL, "n"]]
 
 
-def _bins_of_series(values: pd.Series) -> pd.Series:
-    return pd.Series(bins_of(values.to_numpy(dtype=np.float64, na_value=np.nan)))
+def count_pairs(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Batch function of ready tables: rows with names and values of their own in, counts out."""
+    for batch in batches:
+        sizes = batch["names"].map(len).to_numpy()
+        if not sizes.sum():
+            continue
+        values = np.concatenate([np.asarray(own, dtype=np.float64) for own in batch["features"]])
+        places, names = pd.factorize(np.concatenate(batch["names"].to_list()))
+        groups = batch[_GROUP].drop_duplicates(ignore_index=True)
+        of_row = batch[_GROUP].merge(groups.assign(code=groups.index), on=_GROUP)["code"].to_numpy()
+        codes = np.repeat(of_row, sizes) * len(names) + places
+        cells = codes << 32 | (bins_of(values).astype(np.int64) - MISSING)
+        numbers, counts = np.unique(cells, return_counts=True)
+        own = groups.iloc[(numbers >> 32) // len(names)].reset_index(drop=True)
+        own["feature"] = names[(numbers >> 32) % len(names)]
+        own["bin"] = ((numbers & 0xFFFFFFFF) + MISSING).astype(np.int32)
+        own["n"] = counts
+        yield own[[*_CELL, "n"]]
