@@ -45,6 +45,8 @@ class Case:
     told: int = 2
 
 
+BASE = Case("base", None, FIRST, "none")
+"""The weeks that all cases share."""
 CASES = (
     Case("roll-out", "roll_out", 2, "population"),
     Case("role changed", "role_change", 2, "population"),
@@ -85,7 +87,7 @@ class Fleet:
 
     def run_base(self) -> None:
         """The weeks that all cases share; what has been run before is not run again."""
-        self._run(Case("base", None, FIRST, "none"), 0)
+        self._run(BASE, 0)
 
     def run_case(self, case: Case) -> None:
         """Go on from there."""
@@ -107,7 +109,7 @@ class Fleet:
             "--no-planted", "--no-benign", *change,
         )  # fmt: skip
         if first:
-            shutil.copytree(self._folder(Case("base", None, 0, "")) / "tables", folder / "tables")
+            shutil.copytree(self._folder(BASE) / "tables", folder / "tables")
         else:
             shoal(conf, "tables", "apply")
         last = START + timedelta(days=until - 1)

@@ -8,14 +8,11 @@ import numpy as np
 
 from shoal.kernels.arrays import Array
 from shoal.kernels.divergences import hellinger, mahalanobis
-from shoal.kernels.matching import match_centers
+from shoal.kernels.matching import GATE_RADII, match_centers
 from shoal.kernels.peer_model import PeerGeometry
 from shoal.kernels.preparation import Preparation
 from shoal.kernels.reasons import implied_gaussian
 
-GATE_RADII = 2.0
-"""Distance, in typical distances of a row from its component's mean, beyond which components are no
-pair where there are not as many of both."""
 LEAST_VARIANCE = 1e-6
 """Added in every direction of the space: one that both mixtures say nothing of has none."""
 

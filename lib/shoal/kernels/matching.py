@@ -17,6 +17,10 @@ from shoal.kernels.arrays import Array, as_rows
 
 Table = NDArray[np.int64]
 
+GATE_RADII = 2.0
+"""Distance of two centres, in typical distances of a row from its centre, beyond which they are no
+pair where there are not as many on both sides: nothing is left there of what was."""
+
 MAX_EXACT_CHANCE = 1_000_000
 """Rows up to which chance agreement is summed exactly; the time grows with the rows."""
 

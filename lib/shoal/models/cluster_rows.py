@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shoal.kernels.divergences import variation_of_information
 from shoal.kernels.matching import (
+    GATE_RADII,
     ContingencyScores,
     cluster_jaccard,
     contingency_scores,
@@ -26,9 +27,6 @@ Night = tuple[str, date]
 NONE = -1
 """Stands for a cluster that a row has none of on one of its nights; of both: all of them."""
 OVERALL = "overall"
-GATE_RADII = 2.0
-"""Distance, in typical distances of a row from its centre, beyond which clusters are no pair where
-the nights have not as many: nothing is left there of what was."""
 UNUSUAL = 0.001
 """p-value up to which two nights' agreement is a drift."""
 
