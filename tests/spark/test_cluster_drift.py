@@ -19,7 +19,7 @@ from shoal.kernels.preparation import Preparation
 from shoal.models.cluster_drift import Comparison, DriftSettings, compare_nights
 
 BEFORE, NOW = date(2026, 1, 1), date(2026, 1, 2)
-SETTINGS = DriftSettings(min_entities=20, winsorize_sd=1000.0, sample_rows=10_000)
+SETTINGS = DriftSettings(min_entities=20, winsorize_sd=1000.0)
 PLAIN = Preparation(
     ("a", "b"), np.zeros(2, bool), np.zeros(2), np.ones(2), np.zeros(2), np.eye(2), np.ones(2), 0
 )
@@ -39,6 +39,8 @@ def frame(spark: SparkSession, before: Night, now: Night) -> DataFrame:
         for night, own in ((BEFORE, before), (NOW, now))
         for name, values in own.items()
     ]
+    # What is there for others: a model that nothing is compared in, and a night.
+    rows += [("host-2", NOW, "e000", [1.0]), ("host-1", date(2025, 1, 1), "e000", [1.0, 1.0])]
     schema = "model_version string, event_date date, entity_id string, features array<double>"
     return spark.createDataFrame(rows, schema).repartition(3)
 

@@ -93,8 +93,8 @@ def compare_nights(
 
     Parameters
     ----------
-    entity_days : rows of `shoal.models.drift_rows`, of all nights of the comparisons and few enough
-        for a night to meet in one task; read several times
+    entity_days : rows of `shoal.models.drift_rows`, of all nights of the comparisons and maybe
+        others, few enough for a night to meet in one task; read several times
 
     Returns
     -------
@@ -105,7 +105,13 @@ def compare_nights(
         c.model.model_version: Start(c.model.geometry.preparation, c.model.geometry.centers)
         for c in comparisons
     }
-    wanted = entity_days.select(*_NIGHT, "entity_id", "features", _half())
+    is_compared = F.lit(False)
+    for version in sorted(starts):
+        own = [c for c in comparisons if c.model.model_version == version]
+        days = sorted({day for c in own for day in (c.reference_date, c.analysis_date)})
+        is_night = (F.col("model_version") == version) & F.col("event_date").isin(days)
+        is_compared = is_compared | is_night
+    wanted = entity_days.where(is_compared).select(*_NIGHT, "entity_id", "features", _half())
     clusters = _fit_nights(wanted, starts, settings.winsorize_sd)
     known = [c for c in comparisons if {c.reference, c.analysis} <= clusters.keys()]
     warm = _fit_warm(wanted, known, starts, clusters, settings.winsorize_sd) if known else {}
