@@ -8,7 +8,7 @@ import numpy as np
 
 from shoal.kernels.arrays import Array
 from shoal.kernels.divergences import hellinger, mahalanobis
-from shoal.kernels.matching import GATE_RADII, match_centers
+from shoal.kernels.matching import gate_of, match_centers
 from shoal.kernels.peer_model import PeerGeometry
 from shoal.kernels.preparation import Preparation
 from shoal.kernels.reasons import implied_gaussian
@@ -172,8 +172,8 @@ def component_shifts(
     reference, analysis : in the same space
     top : features told of each
     """
-    is_same_k = len(reference.weights) == len(analysis.weights)
-    gate = np.inf if is_same_k else GATE_RADII * max(reference.radius, analysis.radius)
+    radius = max(reference.radius, analysis.radius)
+    gate = gate_of(len(reference.weights), len(analysis.weights), radius)
     matching = match_centers(reference.means, analysis.means, gate=gate)
     shifts = []
     for old, new in enumerate(matching.tolist()):

@@ -42,6 +42,16 @@ class ContingencyScores:
     n: int
 
 
+def gate_of(n_reference: int, n_analysis: int, radius: float) -> float:
+    """Distance beyond which two centres are no pair: none where there are as many of both.
+
+    Parameters
+    ----------
+    radius : root mean square of the rows' distances to their centres
+    """
+    return np.inf if n_reference == n_analysis else GATE_RADII * radius
+
+
 def match_centers(
     reference: ArrayLike, analysis: ArrayLike, *, gate: float = np.inf
 ) -> NDArray[np.intp]:

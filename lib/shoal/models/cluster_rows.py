@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from shoal.kernels.divergences import variation_of_information
 from shoal.kernels.matching import (
-    GATE_RADII,
     ContingencyScores,
     cluster_jaccard,
     contingency_scores,
+    gate_of,
     match_centers,
 )
 from shoal.kernels.quiet import LARGER, MIN_PAIRS, quiet_p_value
 from shoal.kernels.shapes import BORN, MATCHED, Shape, cluster_shapes
-from shoal.models.weeks import QUIET_DAYS, UNQUIET_DAYS, pair_kinds
+from shoal.models.weeks import is_measure, pair_kinds
 
 Array = NDArray[np.float64]
 Night = tuple[str, date]
@@ -132,8 +132,7 @@ def comparison_rows(
     if table.sum() < min_entities:
         detail = f"{int(table.sum())} entities on both nights, {min_entities} needed"
         return [facts | insufficient(detail)]
-    is_same_k = len(before) == len(now)
-    gate = np.inf if is_same_k else GATE_RADII * max(reference.radius, analysis.radius)
+    gate = gate_of(len(before), len(now), max(reference.radius, analysis.radius))
     matching = match_centers(reference.centers, analysis.centers, gate=gate)
     warm_table = counts.warm_table(before, len(warm))
     warm_jaccard = cluster_jaccard(warm_table, match_centers(reference.centers, warm))
@@ -267,11 +266,10 @@ def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _is_like(one: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     """Whether one is a quiet pair of nights before, of the same kinds of day."""
-    days = (row["event_date"] - one["event_date"]).days
+    has_drifted = one["status"] == "drift"
     return (
-        not (one["status"] == "drift" and days <= UNQUIET_DAYS)
+        is_measure(row["event_date"], one["event_date"], has_drifted=has_drifted)
         and (one["entity_type"], one["comparison"]) == (row["entity_type"], row["comparison"])
-        and 0 < days <= QUIET_DAYS
         and pair_kinds(one["event_date"], one["reference_date"])
         == pair_kinds(row["event_date"], row["reference_date"])
     )

@@ -26,7 +26,7 @@ from shoal.kernels.moments import Moments
 from shoal.kernels.quiet import MIN_PAIRS, quiet_p_value
 from shoal.models.peer_models import PeerModel
 from shoal.models.vectors import feature_matrix
-from shoal.models.weeks import QUIET_DAYS, UNQUIET_DAYS
+from shoal.models.weeks import is_measure
 
 NONE = -1
 """Stands for a component that a row has none of; of both: all of them."""
@@ -249,8 +249,7 @@ def _verdict(row: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> dict
         one
         for one in known
         if _key(one)[1:] == _key(row)[1:]
-        and 0 < (days := (row["event_date"] - one["event_date"]).days) <= QUIET_DAYS
-        and not (one["status"] == "drift" and days <= UNQUIET_DAYS)
+        and is_measure(row["event_date"], one["event_date"], has_drifted=one["status"] == "drift")
     ]
     verdict: dict[str, Any] = {"quiet_pairs": len(like)}
     if len(like) < MIN_PAIRS:

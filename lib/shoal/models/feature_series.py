@@ -13,7 +13,7 @@ from shoal.kernels.arrays import Array
 from shoal.kernels.divergences import population_stability_index, wasserstein
 from shoal.kernels.histograms import octaves_of, side_by_side
 from shoal.kernels.quiet import LARGER, MIN_PAIRS, quiet_p_value
-from shoal.models.weeks import QUIET_DAYS, UNQUIET_DAYS, pair_kinds
+from shoal.models.weeks import is_measure, pair_kinds
 
 OTHER_KINDS = 13
 """Days back, beyond the night that is compared with, to those that a night may be like instead: a
@@ -63,9 +63,8 @@ class FeatureSeries:
                 [
                     by_night[one]
                     for one, reference in pairs
-                    if 0 < (night - one).days <= QUIET_DAYS
+                    if is_measure(night, one, has_drifted=one in unquiet)
                     and pair_kinds(one, reference) == pair_kinds(night, before)
-                    and not (one in unquiet and (night - one).days <= UNQUIET_DAYS)
                 ]
             ).reshape(-1, 2)
             p_value = None

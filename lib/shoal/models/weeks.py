@@ -23,6 +23,12 @@ def weekend_rows(days: Iterable[date]) -> NDArray[np.bool_]:
     return np.fromiter((is_weekend(day) for day in days), dtype=np.bool_)
 
 
+def is_measure(night: date, earlier: date, *, has_drifted: bool) -> bool:
+    """Whether an earlier night's pair tells what is usual for a night's."""
+    days = (night - earlier).days
+    return 0 < days <= QUIET_DAYS and not (has_drifted and days <= UNQUIET_DAYS)
+
+
 def pair_kinds(night: date, reference: date) -> tuple[bool, bool]:
     """Whether either night of a pair is of a weekend: pairs of the same kinds compare."""
     return is_weekend(night), is_weekend(reference)
