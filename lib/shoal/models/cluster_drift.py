@@ -26,6 +26,7 @@ from shoal.models.cluster_rows import (
     comparison_rows,
     insufficient,
 )
+from shoal.models.drift_rows import is_of
 from shoal.models.peer_models import PeerModel
 from shoal.models.vectors import feature_matrix
 
@@ -105,13 +106,8 @@ def compare_nights(
         c.model.model_version: Start(c.model.geometry.preparation, c.model.geometry.centers)
         for c in comparisons
     }
-    is_compared = F.lit(False)
-    for version in sorted(starts):
-        own = [c for c in comparisons if c.model.model_version == version]
-        days = sorted({day for c in own for day in (c.reference_date, c.analysis_date)})
-        is_night = (F.col("model_version") == version) & F.col("event_date").isin(days)
-        is_compared = is_compared | is_night
-    wanted = entity_days.where(is_compared).select(*_NIGHT, "entity_id", "features", _half())
+    nights = {night for c in comparisons for night in (c.reference, c.analysis)}
+    wanted = entity_days.where(is_of(nights)).select(*_NIGHT, "entity_id", "features", _half())
     clusters = _fit_nights(wanted, starts, settings.winsorize_sd)
     known = [c for c in comparisons if {c.reference, c.analysis} <= clusters.keys()]
     warm = _fit_warm(wanted, known, starts, clusters, settings.winsorize_sd) if known else {}

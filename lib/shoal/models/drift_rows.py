@@ -1,10 +1,10 @@
 """Rows that drift is measured on: a hash sample of entities, in the features of the models."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.models.peer_models import PeerModel
@@ -18,6 +18,18 @@ class WantedNights:
 
     model: PeerModel
     nights: frozenset[date]
+
+
+def is_of(nights: Iterable[tuple[str, date]]) -> Column:
+    """Whether a row of `drift_rows` is of one of some model versions' nights."""
+    days: dict[str, set[date]] = {}
+    for version, night in nights:
+        days.setdefault(version, set()).add(night)
+    found = F.lit(False)
+    for version, own in sorted(days.items()):
+        is_night = F.col("event_date").isin(sorted(own))
+        found = found | ((F.col("model_version") == version) & is_night)
+    return found
 
 
 def drift_rows(

@@ -22,6 +22,7 @@ from shoal.models.component_drift import (
     version_rows,
     week_rows,
 )
+from shoal.models.drift_rows import is_of
 from shoal.models.peer_models import PeerModel
 from shoal.models.registry import (
     NightModels,
@@ -87,16 +88,7 @@ def _write_moments(
     context: Context, span: Span, measured: Sequence[tuple[Night, PeerModel]], rows: DataFrame
 ) -> None:
     models = {model.model_version: model for _, model in measured}
-    parts = [
-        (F.col("model_version") == version)
-        & F.col("event_date").isin(
-            [n.event_date for n, m in measured if m.model_version == version]
-        )
-        for version in sorted(models)
-    ]
-    is_measured = F.lit(False)
-    for part in parts:
-        is_measured = is_measured | part
+    is_measured = is_of((model.model_version, night.event_date) for night, model in measured)
     moments = aggregate_moments(
         rows.where(is_measured), models, context.settings.fit.winsorize_sd
     ).withColumn("run_id", span.run_id_column())
