@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts.features import FEATURE_NAMES
 from shoal.kernels.histograms import MISSING, bins_of
-from shoal.models.vectors import BUILTIN, VALUES, feature_matrix
+from shoal.models.vectors import BUILTIN, VALUES
 
 ALL = "*"
 """Slice of all entities of a type."""
@@ -27,25 +29,17 @@ def aggregate_histograms(entity_days: DataFrame) -> DataFrame:
     ``feature_histograms``. A feature that no entity of the group knows has none.
     """
 
-    def count(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        for batch in batches:
-            yield count_batch(batch)
-
-    builtin = (
-        entity_days.where(F.col("feature_set") == BUILTIN)
-        .select(*_GROUP, F.array(*FEATURE_NAMES).alias("features"))
-        .mapInPandas(count, _COUNTED)
+    names = F.col("values.name").alias("names")
+    values = F.array(*FEATURE_NAMES).cast("array<double>").alias("values")
+    builtin = entity_days.where(F.col("feature_set") == BUILTIN).select(*_GROUP, values)
+    ready = entity_days.where(F.col("feature_set") == VALUES).select(
+        *_GROUP, names, F.col("values.value").alias("values")
     )
-    ready = (
-        entity_days.where(F.col("feature_set") == VALUES)
-        .select(
-            *_GROUP, F.col("values.name").alias("names"), F.col("values.value").alias("features")
-        )
-        .mapInPandas(count_pairs, _COUNTED)
+    of_slices = builtin.mapInArrow(count_builtin, _COUNTED).unionByName(
+        ready.mapInArrow(count_ready, _COUNTED)
     )
-    of_slices = builtin.unionByName(ready)
-    of_all = of_slices.withColumn("slice", F.lit(ALL))
-    counted = of_slices.unionByName(of_all).groupBy(*_CELL).agg(F.sum("n").alias("n"))
+    in_both = of_slices.withColumn("slice", F.explode(F.array("slice", F.lit(ALL))))
+    counted = in_both.groupBy(*_CELL).agg(F.sum("n").alias("n"))
     is_missing = F.col("bin") == int(MISSING)
     bins = F.collect_list(F.when(~is_missing, F.struct("bin", F.col("n").alias("count"))))
     return (
@@ -59,43 +53,42 @@ def aggregate_histograms(entity_days: DataFrame) -> DataFrame:
     )
 
 
-def count_batch(batch: pd.DataFrame) -> pd.DataFrame:
-    """Group function of the built-in features: rows in, counts of their bins out."""
-    found = []
-    for key, group in batch.groupby(_GROUP, sort=True):
-        bins = bins_of(feature_matrix(group["features"]))
-        # A number for each pair of feature and bin, so that all are counted in one pass.
-        cells = np.arange(bins.shape[1], dtype=np.int64) << 32 | (bins.astype(np.int64) - MISSING)
-        numbers, counts = np.unique(cells, return_counts=True)
-        own = pd.DataFrame(
-            {
-                **dict(zip(_GROUP, key, strict=True)),
-                "feature": np.asarray(FEATURE_NAMES, dtype=object)[numbers >> 32],
-                "bin": ((numbers & 0xFFFFFFFF) + MISSING).astype(np.int32),
-                "n": counts,
-            }
-        )
-        found.append(own)
-    if not found:
-        return pd.DataFrame(columns=[*_CELL, "n"])
-    return pd.concat(found, ignore_index=True)[[*_CELL, "n"]]
+def count_builtin(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Batch function of the built-in features: rows in, counts of their bins out."""
+    for batch in batches:
+        places = np.tile(np.arange(len(FEATURE_NAMES)), batch.num_rows)
+        yield _count(batch, places, pa.array(FEATURE_NAMES))
 
 
-def count_pairs(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def count_ready(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Batch function of ready tables: rows with names and values of their own in, counts out."""
     for batch in batches:
-        sizes = batch["names"].map(len).to_numpy()
-        if not sizes.sum():
-            continue
-        values = np.concatenate([np.asarray(own, dtype=np.float64) for own in batch["features"]])
-        places, names = pd.factorize(np.concatenate(batch["names"].to_list()))
-        groups = batch[_GROUP].drop_duplicates(ignore_index=True)
-        of_row = batch[_GROUP].merge(groups.assign(code=groups.index), on=_GROUP)["code"].to_numpy()
-        codes = np.repeat(of_row, sizes) * len(names) + places
-        cells = codes << 32 | (bins_of(values).astype(np.int64) - MISSING)
-        numbers, counts = np.unique(cells, return_counts=True)
-        own = groups.iloc[(numbers >> 32) // len(names)].reset_index(drop=True)
-        own["feature"] = names[(numbers >> 32) % len(names)]
-        own["bin"] = ((numbers & 0xFFFFFFFF) + MISSING).astype(np.int32)
-        own["n"] = counts
-        yield own[[*_CELL, "n"]]
+        names = batch["names"].flatten().dictionary_encode()
+        yield _count(batch, names.indices.to_numpy(), names.dictionary)
+
+
+def _count(batch: pa.RecordBatch, places: NDArray[np.integer], names: pa.Array) -> pa.RecordBatch:
+    """Count the bins of a batch.
+
+    Parameters
+    ----------
+    batch : rows with ``values``, a list each
+    places : of the feature of each of these in ``names``, one list after the other
+    """
+    keys = batch.select(_GROUP)
+    groups = keys.to_pandas().groupby(_GROUP, sort=False).ngroup().to_numpy()
+    sizes = batch["values"].value_lengths().to_numpy(zero_copy_only=False)
+    bins = bins_of(batch["values"].flatten().to_numpy(zero_copy_only=False))
+    # A number for each triple of group, feature and bin, so that all are counted in one pass.
+    series = np.repeat(groups.astype(np.int64), sizes) * len(names) + places
+    counts = pd.Series(series << 32 | (bins.astype(np.int64) - MISSING)).value_counts(sort=False)
+    cells = counts.index.to_numpy()
+    first = np.unique(groups, return_index=True)[1]
+    own = keys.take(pa.array(first[(cells >> 32) // len(names)]))
+    columns = {
+        **{name: own[name] for name in _GROUP},
+        "feature": names.take(pa.array((cells >> 32) % len(names))),
+        "bin": pa.array(((cells & 0xFFFFFFFF) + MISSING).astype(np.int32)),
+        "n": pa.array(counts.to_numpy()),
+    }
+    return pa.RecordBatch.from_pydict(columns)
