@@ -194,6 +194,34 @@ def load_models(warehouse: Warehouse, wanted: Mapping[date, NightModels]) -> dic
     return {night: loaded[models] for night, models in wanted.items()}
 
 
+def load_versions(
+    warehouse: Warehouse, serving: Iterable[ServingModel], golden: Iterable[ServingModel] = ()
+) -> PeerModels:
+    """Load some versions by themselves, whichever nights they serve.
+
+    Raises
+    ------
+    DataError
+        If ``models`` lacks one of them, or an earlier Shoal has fitted it.
+    """
+    wanted = NightModels(frozenset(serving), frozenset(golden))
+    return load_models(warehouse, {date.max: wanted})[date.max]
+
+
+def load_global(warehouse: Warehouse, model: ServingModel) -> PeerModel:
+    """Load a version's model of all slices.
+
+    Raises
+    ------
+    DataError
+        As `load_versions`; or if it has none.
+    """
+    found = load_versions(warehouse, [model]).find(model.entity_type, GLOBAL_SLICE)
+    if found is None:
+        raise DataError(f"`models` has no global row of {model.model_version}")
+    return found
+
+
 def _read_models(
     warehouse: Warehouse, models: Iterable[ServingModel]
 ) -> dict[str, list[PeerModel]]:

@@ -8,7 +8,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from shoal.contracts import ENTITY_FEATURES, ENTITY_SCORES, RUNS
-from shoal.models.registry import NightModels, load_models, version_served
+from shoal.models.registry import load_versions, version_served
 from shoal.models.scoring import judge_entities
 from shoal.models.vectors import add_vector
 from shoal.pipelines.context import Context
@@ -63,8 +63,8 @@ def _score_by(
     context: Context, night: Night, is_own: Column, entity_type: str, version: str
 ) -> float:
     """Tonight's score by another model."""
-    wanted = NightModels(frozenset([version_served(entity_type, version)]), frozenset())
-    models = load_models(context.warehouse, {night.event_date: wanted})
+    loaded = load_versions(context.warehouse, [version_served(entity_type, version)])
+    models = {night.event_date: loaded}
     features = read_published(context.warehouse, ENTITY_FEATURES, [night]).where(is_own)
     rows = add_vector(features, vector_rules(models))
     [judged] = judge_entities(rows, models, min_events=0).select("anomaly_score").collect()

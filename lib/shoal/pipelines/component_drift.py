@@ -8,7 +8,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts import COMPONENT_MOMENTS, DRIFT_COMPONENTS
-from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError
 from shoal.models.component_drift import (
     DAYS_BACK,
@@ -25,10 +24,9 @@ from shoal.models.component_drift import (
 from shoal.models.drift_rows import is_of
 from shoal.models.peer_models import PeerModel
 from shoal.models.registry import (
-    NightModels,
     ServingModel,
     in_order,
-    load_models,
+    load_global,
     read_changes,
     serving_models,
 )
@@ -145,12 +143,10 @@ def _version_rows(reference: PeerModel | str, model: PeerModel) -> list[Row]:
 
 def _load(context: Context, model: ServingModel) -> PeerModel | str:
     """A model, or why it can't be compared: an earlier Shoal may have fitted it."""
-    wanted = {date.max: NightModels(frozenset({model}), frozenset())}
     try:
-        found = load_models(context.warehouse, wanted)[date.max]
+        return load_global(context.warehouse, model)
     except DataError as error:
         return str(error)
-    return found.find(model.entity_type, GLOBAL_SLICE) or "it has no global model"
 
 
 def _of(day: date, entity_type: str, comparison: str) -> Row:

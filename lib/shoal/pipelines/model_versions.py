@@ -10,11 +10,10 @@ from shoal.contracts import MODELS
 from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError, did_you_mean
 from shoal.models.component_drift import version_rows
-from shoal.models.peer_models import PeerModel, PeerModels
+from shoal.models.peer_models import PeerModel
 from shoal.models.registry import (
-    NightModels,
     StatusChange,
-    load_models,
+    load_global,
     next_sequence,
     read_changes,
     serving_models,
@@ -58,7 +57,10 @@ def diff_models(context: Context, reference: str, analysis: str) -> dict[str, pd
     kinds = [_kind_of(changes, version) for version in (reference, analysis)]
     if kinds[0] != kinds[1]:
         raise DataError(f"{reference} is of {kinds[0]}, {analysis} of {kinds[1]}")
-    models = [_global(context, kinds[0], version) for version in (reference, analysis)]
+    models = [
+        load_global(context.warehouse, version_served(kinds[0], version))
+        for version in (reference, analysis)
+    ]
     tables = {f"{reference} and {analysis}": _forms(context, (reference, analysis))}
     tables |= _components(*models)
     before, now = (set(model.feature_names) for model in models)
@@ -141,15 +143,6 @@ def _kind_of(changes: Sequence[StatusChange], version: str) -> str:
     if version not in known:
         raise DataError(f"no model {version!r} is known{did_you_mean(version, known)}")
     return known[version]
-
-
-def _global(context: Context, entity_type: str, version: str) -> PeerModel:
-    wanted = NightModels(frozenset({version_served(entity_type, version)}), frozenset())
-    models: PeerModels = load_models(context.warehouse, {date.max: wanted})[date.max]
-    found = models.find(entity_type, GLOBAL_SLICE)
-    if found is None:
-        raise DataError(f"`models` has no global row of {version}")
-    return found
 
 
 def _forms(context: Context, versions: Sequence[str]) -> pd.DataFrame:

@@ -12,11 +12,10 @@ from shoal.errors import DataError, did_you_mean
 from shoal.kernels.meaning import loadings, traits
 from shoal.models.candidates import KMEANS, MIXTURE
 from shoal.models.registry import (
-    NightModels,
     ServingModel,
     StatusChange,
     golden_models,
-    load_models,
+    load_versions,
     next_sequence,
     read_changes,
     serving_models,
@@ -123,8 +122,7 @@ def meaning_of_models(
     changes = _changes_of(context, entity_type)
     serving = serving_models(changes, date.max).values()
     found = [_promoted(changes, version)] if version else serving
-    wanted = NightModels(frozenset(found), frozenset())
-    [models] = load_models(context.warehouse, {date.max: wanted}).values()
+    models = load_versions(context.warehouse, found)
     tables: dict[str, pd.DataFrame] = {}
     for model in sorted(models.of_types(), key=lambda model: model.model_version):
         name, geometry = model.model_version, model.geometry

@@ -14,9 +14,8 @@ from shoal.contracts import (
     UNSCORED,
 )
 from shoal.errors import DataError, did_you_mean
-from shoal.models.peer_models import PeerModels
 from shoal.models.reasons import add_reasons
-from shoal.models.registry import NightModels, load_models, version_served
+from shoal.models.registry import load_versions, version_served
 from shoal.models.vectors import add_vector
 from shoal.pipelines.attribution import attribute_change
 from shoal.pipelines.context import Context
@@ -128,7 +127,13 @@ def _one_entity(
 def _explained(context: Context, night: Night, found: dict[str, Any]) -> list[dict[str, Any]]:
     """Reasons anew, from the stored model and the stored features of the night."""
     kind = found["entity_type"]
-    models = _models_of(context, night, kind, found["model_version"], found["golden_version"])
+    frozen = found["golden_version"]
+    loaded = load_versions(
+        context.warehouse,
+        [version_served(kind, found["model_version"])],
+        [version_served(kind, frozen)] if frozen else [],
+    )
+    models = {night.event_date: loaded}
     features = read_published(context.warehouse, ENTITY_FEATURES, [night])
     peers = features.where(
         (F.col("entity_type") == F.lit(kind)) & (F.col("slice") == F.lit(found["slice"]))
@@ -138,15 +143,6 @@ def _explained(context: Context, night: Night, found: dict[str, Any]) -> list[di
     top = context.settings.outliers.reasons
     [explained] = add_reasons([found], entity_days, scores, models, top=top)
     return list(explained["reasons"])
-
-
-def _models_of(
-    context: Context, night: Night, entity_type: str, version: str, golden: str | None
-) -> dict[date, PeerModels]:
-    """A night's models by their versions."""
-    frozen = [version_served(entity_type, golden)] if golden else []
-    wanted = NightModels(frozenset([version_served(entity_type, version)]), frozenset(frozen))
-    return load_models(context.warehouse, {night.event_date: wanted})
 
 
 def _top_activity(context: Context, night: Night, is_own: Any) -> list[dict[str, Any]]:
