@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 from tests.conftest import ROOT
 
@@ -45,8 +46,7 @@ def test_the_configurations_shown_are_valid(text: str, tmp_path: Path) -> None:
 
 
 def test_every_command_named_exists() -> None:
-    known = {command.name or command.callback.__name__ for command in app.registered_commands}  # type: ignore[union-attr]
-    known |= {group.name for group in app.registered_groups}
+    known = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     named = set(re.findall(r"(?:^|`)(?:\.venv/bin/)?shoal (\w+)", README, re.MULTILINE))
     assert named
     assert named <= known

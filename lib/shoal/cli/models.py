@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shoal.command import run_command
-from shoal.errors import UsageError
-from shoal.options import (
+from shoal.cli.command import run_command
+from shoal.cli.options import (
     DEFAULT_CONF,
     ConfOption,
     FormatOption,
@@ -15,6 +14,7 @@ from shoal.options import (
     one_day,
     wanted_form,
 )
+from shoal.errors import UsageError
 
 if TYPE_CHECKING:
     from shoal.pipelines.context import Context
