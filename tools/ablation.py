@@ -20,13 +20,14 @@ from pyspark.sql import functions as F
 from shoal.config import Settings, load_settings
 from shoal.contracts import ENTITY_FEATURES
 from shoal.contracts.features import FEATURE_BY_NAME
+from shoal.lake import Night, published_nights
 from shoal.models.fit import fit_models
 from shoal.models.peer_models import PeerModels, peer_model
 from shoal.models.scoring import judge_entities
 from shoal.models.vectors import add_vector
 from shoal.pipelines.fit import fit_request, reference_rows
 from shoal.report.text import render
-from shoal.spark.nights import Night, published_nights, read_published
+from shoal.spark.nights import read_published
 from shoal.spark.session import start_session
 from shoal.spark.tables import open_warehouse
 

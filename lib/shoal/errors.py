@@ -37,6 +37,10 @@ class DataError(ShoalError):
     exit_code = 3
 
 
+class HistoryGoneError(DataError):
+    """What tables once held, and no longer do."""
+
+
 class UnreadableFileError(DataError):
     """A raw file that no reader can read to its end.
 

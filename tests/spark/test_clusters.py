@@ -9,9 +9,10 @@ from tests.support.nights import settings_for
 
 from shoal.contracts import ENTITY_LABELS, ENTITY_SCORES
 from shoal.errors import DataError
+from shoal.lake import published_nights
 from shoal.pipelines.clusters import compare_clusters
 from shoal.pipelines.context import Context, open_context
-from shoal.spark.nights import published_nights, read_published
+from shoal.spark.nights import read_published
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ from tests.spark.conftest import WINDOWS_NIGHTS
 
 from shoal.contracts import DRIFT_CLUSTERS, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
 from shoal.errors import DataError
+from shoal.hunt.history import list_nights
+from shoal.lake import published_nights
 from shoal.pipelines.context import Context, open_context
 from shoal.pipelines.evaluate import TRUTH_COLUMNS, evaluate
-from shoal.pipelines.history import list_nights
-from shoal.spark.nights import published_nights, read_published
+from shoal.spark.nights import read_published
 from shoal.spark.tables import Warehouse
 
 LAST = WINDOWS_NIGHTS[1].isoformat()
@@ -102,14 +103,17 @@ def test_without_a_published_night_there_is_nothing_to_tell(
     with pytest.raises(DataError, match=unpublished):
         evaluate(empty, write_truth(tmp_path / "truth.csv", []), last=1)
     with pytest.raises(DataError, match=unpublished):
-        list_nights(empty, last=3)
+        list_nights(empty.warehouse, entity_types=["host"], last=3)
 
 
 def test_nights_are_counted_from_their_tables(windows_nights: Context) -> None:
-    every = list_nights(windows_nights, last=99)
+    every = list_nights(
+        windows_nights.warehouse, entity_types=windows_nights.settings.entity_types, last=99
+    )
     nights = published_nights(windows_nights.warehouse)
     assert [row["event_date"] for row in every] == [night.event_date for night in nights]
-    assert list_nights(windows_nights, last=1) == every[-1:]
+    kinds = windows_nights.settings.entity_types
+    assert list_nights(windows_nights.warehouse, entity_types=kinds, last=1) == every[-1:]
     lists = read_published(windows_nights.warehouse, OUTLIERS, nights)
     for row, night in zip(every, nights, strict=True):
         own = lists.where((F.col("event_date") == night.event_date) & (F.col("lane") != "standing"))

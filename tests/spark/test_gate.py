@@ -15,9 +15,9 @@ from tests.support.nights import run_nights, settings_for
 
 from shoal.contracts import ENTITY_SCORES, MODEL_STATUS, MODELS
 from shoal.errors import DataError
+from shoal.hunt.explain import explain_entity
 from shoal.pipelines.context import Context
 from shoal.pipelines.model_versions import diff_models, promote_by_hand, roll_back
-from shoal.pipelines.people import explain_entity
 
 FIRST = date(2026, 3, 2)
 NAMES = ["a", "b", "c", "d"]
@@ -130,7 +130,7 @@ def test_a_change_of_a_score_is_the_entitys_own_and_the_models(clean: Context) -
     rows = clean.warehouse.read(ENTITY_SCORES).where(F.col("entity_id") == entity).toPandas()
     scores = rows.set_index("event_date")["anomaly_score"]
     day_before = REFIT - timedelta(days=1)
-    _, found = explain_entity(clean, entity, REFIT, entity_type="box")
+    _, found = explain_entity(clean.warehouse, entity, REFIT, entity_type="box", top=5)
     assert found["change_since"] == day_before
     assert found["score_change"] == pytest.approx(scores[REFIT] - scores[day_before])
     assert found["score_change"] == pytest.approx(
@@ -139,7 +139,7 @@ def test_a_change_of_a_score_is_the_entitys_own_and_the_models(clean: Context) -
     assert found["change_by_model"] != 0
     assert found["change_by_late_data"] == 0
     # The same model on both nights: all of it is the entity's own.
-    _, found = explain_entity(clean, entity, LAST, entity_type="box")
+    _, found = explain_entity(clean.warehouse, entity, LAST, entity_type="box", top=5)
     assert found["change_by_behaviour"] == pytest.approx(scores[LAST] - scores[REFIT])
     assert found["change_by_model"] == 0
 
@@ -176,7 +176,7 @@ def test_a_slice_that_is_poisoned_goes_on_as_before_and_the_others_are_new(
     strayed = scores["entity_id"].isin(ENTITIES[30:36])
     assert (scores.loc[strayed, "p_value"] < 0.01).all()
     [one, *_] = scores.loc[strayed, "entity_id"]
-    _, found = explain_entity(context, one, LAST, entity_type="box")
+    _, found = explain_entity(context.warehouse, one, LAST, entity_type="box", top=5)
     assert found["reasons"]
 
 
@@ -213,7 +213,7 @@ def test_a_rollback_brings_the_scores_of_the_model_before_back(
         roll_back(clean, "box-1", None, "")
 
     # What was told of the night before, and what is told now that it was computed anew.
-    _, entity = explain_entity(after, ENTITIES[7], LAST, entity_type="box")
+    _, entity = explain_entity(after.warehouse, ENTITIES[7], LAST, entity_type="box", top=5)
     now = found.set_index(["event_date", "entity_id"])["anomaly_score"]
     first, then = told[REFIT, ENTITIES[7]], now[REFIT, ENTITIES[7]]
     assert entity["change_by_late_data"] == pytest.approx(then - first)

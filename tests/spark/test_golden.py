@@ -9,9 +9,9 @@ from pyspark.sql import functions as F
 from tests.support.nights import run_nights
 
 from shoal.contracts import ENTITY_SCORES
+from shoal.hunt.explain import explain_entity
 from shoal.pipelines.context import Context, open_context
 from shoal.pipelines.models import list_models, pin_golden
-from shoal.pipelines.people import explain_entity
 
 LATER = date(2020, 9, 20), date(2020, 9, 22)
 
@@ -49,6 +49,8 @@ def test_nights_after_a_pin_are_held_against_it(
     assert before.where("golden_score IS NOT NULL").isEmpty()
 
     one = held.iloc[0]
-    _, found = explain_entity(context, one["entity_id"], one["event_date"], entity_type=kind)
+    _, found = explain_entity(
+        context.warehouse, one["entity_id"], one["event_date"], entity_type=kind, top=5
+    )
     assert found["golden_version"] == first
     assert found["reasons"]

@@ -11,6 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from tests.support.equality import same
 
+from shoal.hunt.explain import explain_entity
+from shoal.hunt.lists import list_outliers
 from shoal.kernels.reasons import Reason
 from shoal.models import reasons
 from shoal.models.listing import EarlierLine, choose_lines
@@ -18,7 +20,6 @@ from shoal.models.reasons import add_reasons
 from shoal.models.scoring import add_golden_shift, add_past, add_self_p_value
 from shoal.models.thresholds import ListPolicy
 from shoal.pipelines.context import Context
-from shoal.pipelines.people import explain_entity, list_outliers
 
 NIGHT = date(2024, 2, 1)
 SCORES = (
@@ -304,10 +305,14 @@ def test_without_peers_the_counts_are_zero(
 
 
 def test_an_entity_is_explained_as_it_was_listed(windows_nights: Context) -> None:
-    _, lines = list_outliers(windows_nights, None, limit=1)
+    _, lines = list_outliers(windows_nights.warehouse, None, limit=1)
     [line] = lines
     _, found = explain_entity(
-        windows_nights, line["entity_id"], line["event_date"], entity_type=line["entity_type"]
+        windows_nights.warehouse,
+        line["entity_id"],
+        line["event_date"],
+        entity_type=line["entity_type"],
+        top=windows_nights.settings.outliers.reasons,
     )
     assert same(found["reasons"], line["reasons"], 1e-9)
     assert line["reasons"]

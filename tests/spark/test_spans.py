@@ -17,9 +17,9 @@ from tests.support.nights import run_nights
 
 from shoal.config import load_settings
 from shoal.contracts import ENTITY_LABELS, ENTITY_SCORES, MODEL_STATUS, NIGHTS, OUTLIERS, Table
+from shoal.lake import published_nights
 from shoal.pipelines.context import Context, open_context
 from shoal.pipelines.plan import plan_night, plan_nights
-from shoal.spark.nights import published_nights
 from shoal.spark.tables import Warehouse, open_warehouse
 
 # Nothing on the 6th; the 7th is due to fit anew, as there are twice the nights of the first fit.

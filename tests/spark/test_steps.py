@@ -17,6 +17,7 @@ from shoal.contracts import (
     Table,
 )
 from shoal.errors import DataError, TryAgainError
+from shoal.lake import published_nights
 from shoal.pipelines.context import Context, open_context
 from shoal.pipelines.drift import drift
 from shoal.pipelines.features import build_features
@@ -25,7 +26,7 @@ from shoal.pipelines.nightly import publish
 from shoal.pipelines.plan import faults_of_inputs, plan_night
 from shoal.pipelines.score import score
 from shoal.pipelines.span import span_of_night
-from shoal.spark.nights import hide_nights, published_nights
+from shoal.spark.nights import hide_nights
 
 FIRST, LAST = WINDOWS_NIGHTS
 

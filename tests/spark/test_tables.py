@@ -14,7 +14,8 @@ from shoal.contracts import NIGHTS, OUTLIERS, TABLES, UNSCORED, Column
 from shoal.contracts.scores import REASONS
 from shoal.contracts.table import STRING
 from shoal.errors import ContractError
-from shoal.spark.nights import Night, published_nights, write_nights
+from shoal.lake import Night, published_nights
+from shoal.spark.nights import write_nights
 from shoal.spark.tables import Warehouse, apply_contracts, open_warehouse, same_type
 
 DAY = date(2024, 3, 4)

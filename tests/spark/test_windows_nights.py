@@ -23,9 +23,10 @@ from shoal.contracts import (
 )
 from shoal.contracts.events import EVENT_TABLES
 from shoal.errors import DataError
+from shoal.hunt.explain import explain_entity
+from shoal.hunt.lists import list_outliers
+from shoal.lake import published_nights
 from shoal.pipelines.context import Context
-from shoal.pipelines.people import explain_entity, list_outliers
-from shoal.spark.nights import published_nights
 
 COUNTED = {"process": "process", "network": "network", "file": "file", "auth": "logon"}
 
@@ -112,7 +113,7 @@ def test_each_entity_is_scored_or_says_why_not(windows_nights: Context) -> None:
 
 
 def test_the_list_is_ordered_explained_and_evidenced(windows_nights: Context) -> None:
-    night, lines = list_outliers(windows_nights, None)
+    night, lines = list_outliers(windows_nights.warehouse, None)
     assert night.event_date == WINDOWS_NIGHTS[1]
     assert lines
     scores = [round(line["anomaly_score"], 6) for line in lines if line["lane"] == "stray"]
@@ -125,10 +126,14 @@ def test_the_list_is_ordered_explained_and_evidenced(windows_nights: Context) ->
 
 
 def test_an_entity_is_explained_again_from_stored_rows(windows_nights: Context) -> None:
-    _, lines = list_outliers(windows_nights, None)
+    _, lines = list_outliers(windows_nights.warehouse, None)
     line = lines[0]
     _, found = explain_entity(
-        windows_nights, line["entity_id"], line["event_date"], entity_type=line["entity_type"]
+        windows_nights.warehouse,
+        line["entity_id"],
+        line["event_date"],
+        entity_type=line["entity_type"],
+        top=windows_nights.settings.outliers.reasons,
     )
     assert [reason["feature"] for reason in found["reasons"]] == [
         reason["feature"] for reason in line["reasons"]
@@ -138,9 +143,9 @@ def test_an_entity_is_explained_again_from_stored_rows(windows_nights: Context) 
 
 
 def test_an_unknown_entity_gets_a_near_miss(windows_nights: Context) -> None:
-    _, lines = list_outliers(windows_nights, None)
+    _, lines = list_outliers(windows_nights.warehouse, None)
     with pytest.raises(DataError, match="did you mean"):
-        explain_entity(windows_nights, lines[0]["entity_id"] + "x", None)
+        explain_entity(windows_nights.warehouse, lines[0]["entity_id"] + "x", None, top=5)
 
 
 def test_the_same_nights_again_leave_every_table_equal(

@@ -12,6 +12,8 @@ from shoal.errors import DataError, ShoalError
 from shoal.log import set_up_logging
 
 if TYPE_CHECKING:
+    from shoal.config import Settings
+    from shoal.lake import Reader
     from shoal.pipelines.context import Context
 
 log = logging.getLogger("shoal")
@@ -46,6 +48,37 @@ def run_command(
         return _recorded(context, command, work, started=started, strict=strict)
     finally:
         spark.stop()
+
+
+def answer(
+    command: str,
+    conf: str,
+    overrides: Sequence[str] | None,
+    work: Callable[["Settings", "Reader"], str],
+) -> str:
+    """Do a work that only reads tables: without a session where delta-rs can read them."""
+    settings = load_settings(conf, overrides or [])
+    set_up_logging(settings.log.level, settings.log.format)
+    if settings.storage.path is not None:
+        from deltalake.exceptions import DeltaError
+        from pyarrow import ArrowException
+
+        from shoal.lake import FolderLake, folder_of
+
+        path = folder_of(settings.storage.path)
+        try:
+            return work(settings, FolderLake(path))
+        except (DeltaError, ArrowException, OSError) as error:
+            log.warning("%s can't be read as it is (%s): asking Spark", path, in_words(error))
+    return str(
+        run_command(
+            command,
+            conf,
+            overrides,
+            lambda context: work(context.settings, context.warehouse),
+            is_recorded=False,
+        )
+    )
 
 
 def _recorded(

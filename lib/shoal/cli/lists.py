@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shoal.cli.command import run_command
+from shoal.cli.command import answer, run_command
 from shoal.cli.options import (
     DEFAULT_CONF,
     ConfOption,
@@ -17,9 +17,13 @@ from shoal.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from shoal.config import Settings
+    from shoal.lake import Reader
     from shoal.pipelines.context import Context
 
 lists_app = typer.Typer()
+
+EntityArgument = Annotated[str, typer.Argument(help="Name of the entity, as on the list.")]
 
 
 @lists_app.command()
@@ -34,40 +38,114 @@ def outliers(
     form: FormatOption = "table",
 ) -> None:  # fmt: skip
     """Print a night's list, the last published night's by default."""
-    from shoal.pipelines.people import list_outliers
+    from shoal.hunt.lists import list_outliers
     from shoal.report.pages import list_page
 
     wanted = wanted_form(form)
     at = one_day("--date", day) if day else None
 
-    def work(context: "Context") -> str:
+    def work(_: "Settings", reader: "Reader") -> str:
         night, lines = list_outliers(
-            context, at, entity_type=entity_type, slice_name=slice_name, lane=lane, limit=top
+            reader, at, entity_type=entity_type, slice_name=slice_name, lane=lane, limit=top
         )
         scored, total = (night.row_counts.get(n, 0) for n in ("entity_scores", "outliers"))
         return list_page(night.event_date, lines, scored, wanted, total=total)
 
-    print(run_command("outliers", conf, overrides, work, is_recorded=False))
+    print(answer("outliers", conf, overrides, work))
 
 
 @lists_app.command()
 def explain(
-    entity: Annotated[str, typer.Argument(help="Name of the entity, as on the list.")],
+    entity: EntityArgument,
     conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
     entity_type: TypeOption = None, form: FormatOption = "table",
 ) -> None:  # fmt: skip
     """Explain one entity's night from stored rows."""
-    from shoal.pipelines.people import explain_entity
+    from shoal.hunt.explain import explain_entity
     from shoal.report.pages import entity_page
 
     wanted = wanted_form(form)
     at = one_day("--date", day) if day else None
 
-    def work(context: "Context") -> str:
-        _, found = explain_entity(context, entity, at, entity_type=entity_type)
+    def work(settings: "Settings", reader: "Reader") -> str:
+        top = settings.outliers.reasons
+        _, found = explain_entity(reader, entity, at, entity_type=entity_type, top=top)
         return entity_page(found, wanted)
 
-    print(run_command("explain", conf, overrides, work, is_recorded=False))
+    print(answer("explain", conf, overrides, work))
+
+
+@lists_app.command()
+def timeline(
+    entity: EntityArgument,
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    entity_type: TypeOption = None,
+    last: Annotated[int, typer.Option(help="Published nights, counted back.", min=1)] = 28,
+    form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Print an entity's last nights: its scores, its clusters, its lines."""
+    from shoal.hunt.timeline import entity_timeline
+    from shoal.report.pages import timeline_page
+
+    wanted = wanted_form(form)
+    until = one_day("--date", day) if day else None
+
+    def work(_: "Settings", reader: "Reader") -> str:
+        found = entity_timeline(reader, entity, entity_type=entity_type, until=until, last=last)
+        return timeline_page(found, wanted)
+
+    print(answer("timeline", conf, overrides, work))
+
+
+@lists_app.command()
+def peers(
+    entity: EntityArgument,
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    entity_type: TypeOption = None,
+    top: Annotated[int, typer.Option(help="At most so many.", min=1)] = 10,
+    form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Print who behaved most like an entity, and whether they are what it is."""
+    from shoal.hunt.peers import nearest_peers
+    from shoal.report.pages import peers_page
+
+    wanted = wanted_form(form)
+    at = one_day("--date", day) if day else None
+
+    def work(_: "Settings", reader: "Reader") -> str:
+        found = nearest_peers(reader, entity, at, entity_type=entity_type, top=top)
+        return peers_page(found.event_date, found.entity, found.nearest, found.verdict, wanted)
+
+    print(answer("peers", conf, overrides, work))
+
+
+@lists_app.command()
+def rare(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    entity_type: Annotated[str, typer.Option("--type", help="Entity type.")] = "host",
+    dimensions: Annotated[
+        list[str] | None, typer.Option("--dimension", help="Of entity_activity. Repeatable.")
+    ] = None,
+    most: Annotated[int, typer.Option(help="Entities that show it, at most.", min=1)] = 3,
+    past_days: Annotated[int, typer.Option(help="Days before that lack it.", min=1)] = 28,
+    top: Annotated[int, typer.Option(help="Lines of a table, at most.", min=1)] = 50,
+    form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Print what appeared on a night on few entities, and nobody had before."""
+    from shoal.hunt.rare import rare_values
+    from shoal.report.pages import rare_page
+
+    wanted = wanted_form(form)
+    at = one_day("--date", day) if day else None
+
+    def work(_: "Settings", reader: "Reader") -> str:
+        night, found = rare_values(
+            reader, at, entity_type=entity_type, dimensions=dimensions or (), most=most,
+            past_days=past_days,
+        )  # fmt: skip
+        return rare_page(night.event_date, found, wanted, top=top)
+
+    print(answer("rare", conf, overrides, work))
 
 
 @lists_app.command()
@@ -77,15 +155,16 @@ def nights(
     form: FormatOption = "table",
 ) -> None:  # fmt: skip
     """Print the last published nights: entities, lists, new models, drift."""
-    from shoal.pipelines.history import list_nights
+    from shoal.hunt.history import list_nights
     from shoal.report.pages import nights_page
 
     wanted = wanted_form(form)
 
-    def work(context: "Context") -> str:
-        return nights_page(list_nights(context, last=last), wanted)
+    def work(settings: "Settings", reader: "Reader") -> str:
+        found = list_nights(reader, entity_types=settings.entity_types, last=last)
+        return nights_page(found, wanted)
 
-    print(run_command("nights", conf, overrides, work, is_recorded=False))
+    print(answer("nights", conf, overrides, work))
 
 
 @lists_app.command()

@@ -8,6 +8,9 @@ from pyspark.sql import types as T
 
 from shoal.errors import ContractError, did_you_mean
 
+VERSION_PROPERTY = "shoal.contractVersion"
+"""Table property that holds the version of the contract."""
+
 STRING = T.StringType()
 BOOLEAN = T.BooleanType()
 INT = T.IntegerType()
@@ -67,6 +70,21 @@ class Table:
                 f"contract of table {self.name!r}: repeated columns {repeated}, "
                 f"key or partition columns not declared {missing}"
             )
+
+    def require_version(self, found: int | None, location: str) -> None:
+        """Raise :class:`ContractError` unless a stored table is of this version.
+
+        Parameters
+        ----------
+        found : contract version stored with it, ``None`` if there is no such table
+        """
+        if found == self.version:
+            return
+        state = "does not exist" if found is None else f"has contract version {found}"
+        raise ContractError(
+            f"table {location} {state}, this Shoal needs version {self.version}: "
+            "run `shoal tables apply`"
+        )
 
     @cached_property
     def schema(self) -> T.StructType:

@@ -27,6 +27,8 @@ Night = tuple[str, date]
 NONE = -1
 """Stands for a cluster that a row has none of on one of its nights; of both: all of them."""
 OVERALL = "overall"
+PREVIOUS, WEEKDAY, GOLDEN = "previous_night", "same_weekday", "golden"
+"""Comparisons: what a night's clusters are held against."""
 UNUSUAL = 0.001
 """p-value up to which two nights' agreement is a drift."""
 

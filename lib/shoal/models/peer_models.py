@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import Column
 
@@ -20,7 +21,7 @@ from shoal.kernels.peer_model import (
     WeekReferences,
 )
 from shoal.kernels.profiles import ProfileAxes, Profiles
-from shoal.models.vectors import VectorRule
+from shoal.models.vectors import VectorRule, profile_parts, table_values
 
 Array = NDArray[np.float64]
 PARENT = "parent"
@@ -77,6 +78,14 @@ class PeerModel:
     def columns(self) -> tuple[str, ...]:
         """Its features that are not coordinates of a profile."""
         return self.feature_names[: len(self.feature_names) - self.n_profile]
+
+    def vectors(self, rows: pa.Table) -> tuple[Array, Profiles]:
+        """Rows of ``entity_features`` at hand as `vector_rule` would have them, and profiles."""
+        values = table_values(rows, self.feature_set, self.columns)
+        profiles = Profiles.of(*profile_parts(rows))
+        if self.profile:
+            values = np.hstack([values, self.profile.coordinates(profiles)])
+        return values, profiles
 
     def vector_rule(self, is_own: Column) -> VectorRule:
         """What gives the rows of a condition its features."""

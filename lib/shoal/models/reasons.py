@@ -75,12 +75,7 @@ def add_reasons(
         vector, profile, novelty = vectors[night_entity(line)]
         tonight, of_entity = models[line["event_date"]], (line["entity_type"], line["slice"])
         model, golden = tonight.find(*of_entity), tonight.find_golden(*of_entity)
-        reasons = []
-        if model and golden and line.get("lane") == MOVED:
-            own = golden.reorder(vector[np.newaxis], model.feature_names, profile)[0]
-            reasons = reasons_of(golden, own, profile, top)
-        elif model:
-            reasons = reasons_of(model, vector, profile, top)
+        reasons = line_reasons(line, model, golden, vector, profile, top=top) if model else []
         explained.append({**line, "novelty": novelty, "reasons": reasons})
         questions += [_question(line, model, reason) for reason in reasons if model]
     counts = iter(_count_sharing(questions, entity_days, scores))
@@ -88,6 +83,27 @@ def add_reasons(
         {**line, "reasons": [{**reason, **next(counts)} for reason in line["reasons"]]}
         for line in explained
     ]
+
+
+def line_reasons(
+    line: Mapping[str, Any],
+    model: PeerModel,
+    golden: PeerModel | None,
+    vector: NDArray[np.float64],
+    profile: Profiles,
+    *,
+    top: int,
+) -> list[dict[str, Any]]:
+    """Reasons of a line, but for the counts of peers: the frozen model's if it has moved.
+
+    Parameters
+    ----------
+    vector : ``(n_features,)`` in the order of ``model``
+    """
+    if golden and line.get("lane") == MOVED:
+        own = golden.reorder(vector[np.newaxis], model.feature_names, profile)[0]
+        return reasons_of(golden, own, profile, top)
+    return reasons_of(model, vector, profile, top)
 
 
 def _vectors_of(

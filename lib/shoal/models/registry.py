@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from pyspark.sql import functions as F
-
 from shoal.contracts import MODEL_CANDIDATES, MODEL_STATUS, MODELS
 from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError
+from shoal.lake import Reader, rows_of
 from shoal.models.peer_models import PEER_MODEL_COLUMNS, PeerModel, PeerModels, peer_model
 from shoal.spark.tables import Warehouse, quote_literal
 
@@ -87,11 +86,10 @@ def valid_from(version: str) -> date:
     return datetime.strptime(version.rsplit("-", 2)[1], "%Y%m%d").date()
 
 
-def read_changes(warehouse: Warehouse) -> list[StatusChange]:
+def read_changes(reader: Reader) -> list[StatusChange]:
     """All changes of models, in the order they hold in; they are as few as fits."""
-    names = list(StatusChange.__dataclass_fields__)
-    rows = warehouse.read(MODEL_STATUS).select(*names).collect()
-    return in_order(StatusChange(**row.asDict()) for row in rows)
+    rows = rows_of(reader.fetch(MODEL_STATUS, list(StatusChange.__dataclass_fields__)))
+    return in_order(StatusChange(**row) for row in rows)
 
 
 def in_order(changes: Iterable[StatusChange]) -> list[StatusChange]:
@@ -174,7 +172,7 @@ def _standing(changes: Iterable[StatusChange], night: date) -> list[StatusChange
     return standing
 
 
-def load_models(warehouse: Warehouse, wanted: Mapping[date, NightModels]) -> dict[date, PeerModels]:
+def load_models(reader: Reader, wanted: Mapping[date, NightModels]) -> dict[date, PeerModels]:
     """Load the models of some nights; nights with the same models share them.
 
     Raises
@@ -183,7 +181,7 @@ def load_models(warehouse: Warehouse, wanted: Mapping[date, NightModels]) -> dic
         If ``models`` lacks one of them: it is due on its night and not fitted yet.
     """
     sets = set(wanted.values())
-    rows = _read_models(warehouse, {model for models in sets for model in models.all})
+    rows = _read_models(reader, {model for models in sets for model in models.all})
 
     def indexed(models: Iterable[ServingModel]) -> PeerModels:
         return PeerModels.of([row for model in models for row in rows[model.model_version]])
@@ -195,7 +193,7 @@ def load_models(warehouse: Warehouse, wanted: Mapping[date, NightModels]) -> dic
 
 
 def load_versions(
-    warehouse: Warehouse, serving: Iterable[ServingModel], golden: Iterable[ServingModel] = ()
+    reader: Reader, serving: Iterable[ServingModel], golden: Iterable[ServingModel] = ()
 ) -> PeerModels:
     """Load some versions by themselves, whichever nights they serve.
 
@@ -205,10 +203,10 @@ def load_versions(
         If ``models`` lacks one of them, or an earlier Shoal has fitted it.
     """
     wanted = NightModels(frozenset(serving), frozenset(golden))
-    return load_models(warehouse, {date.max: wanted})[date.max]
+    return load_models(reader, {date.max: wanted})[date.max]
 
 
-def load_global(warehouse: Warehouse, model: ServingModel) -> PeerModel:
+def load_global(reader: Reader, model: ServingModel) -> PeerModel:
     """Load a version's model of all slices.
 
     Raises
@@ -216,28 +214,21 @@ def load_global(warehouse: Warehouse, model: ServingModel) -> PeerModel:
     DataError
         As `load_versions`; or if it has none.
     """
-    found = load_versions(warehouse, [model]).find(model.entity_type, GLOBAL_SLICE)
+    found = load_versions(reader, [model]).find(model.entity_type, GLOBAL_SLICE)
     if found is None:
         raise DataError(f"`models` has no global row of {model.model_version}")
     return found
 
 
-def _read_models(
-    warehouse: Warehouse, models: Iterable[ServingModel]
-) -> dict[str, list[PeerModel]]:
+def _read_models(reader: Reader, models: Iterable[ServingModel]) -> dict[str, list[PeerModel]]:
     """Version → its models of all slices."""
     found: dict[str, list[PeerModel]] = {model.model_version: [] for model in models}
     if not found:
         return {}
-    days = sorted({valid_from(version) for version in found})
-    rows = (
-        warehouse.read(MODELS)
-        .where(F.col("valid_from_date").isin(days) & F.col("model_version").isin(sorted(found)))
-        .select(*PEER_MODEL_COLUMNS)
-        .collect()
-    )
-    for row in rows:
-        found[row["model_version"]].append(peer_model(row.asDict()))
+    days = {valid_from(version) for version in found}
+    rows = reader.fetch(MODELS, PEER_MODEL_COLUMNS, valid_from_date=days, model_version=found)
+    for row in rows_of(rows):
+        found[row["model_version"]].append(peer_model(row))
     for model in models:
         if not found[model.model_version]:
             day = valid_from(model.model_version)
@@ -248,15 +239,11 @@ def _read_models(
     return found
 
 
-def training_run_ids(warehouse: Warehouse, versions: Collection[str]) -> dict[str, set[str]]:
+def training_run_ids(reader: Reader, versions: Collection[str]) -> dict[str, set[str]]:
     """Version → ``run_id`` of every night that it was fitted on, of versions that are stored."""
-    rows = (
-        warehouse.read(MODELS)
-        .where(F.col("model_version").isin(sorted(versions)) & (F.col("slice") == GLOBAL_SLICE))
-        .select("model_version", "training_run_ids")
-        .collect()
-    )
-    return {version: set(run_ids) for version, run_ids in rows}
+    names = ["model_version", "training_run_ids"]
+    rows = reader.fetch(MODELS, names, model_version=versions, slice=[GLOBAL_SLICE])
+    return {row["model_version"]: set(row["training_run_ids"]) for row in rows_of(rows)}
 
 
 def next_sequence(changes: Iterable[StatusChange], entity_type: str) -> int:

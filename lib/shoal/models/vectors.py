@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -125,6 +126,35 @@ def _vector(feature_set: str, wanted: Sequence[str]) -> Column:
 def _look_up(known: Column, wanted: Sequence[str]) -> Column:
     names = F.array(*(F.lit(name) for name in wanted)).cast("array<string>")
     return F.transform(names, lambda name: F.try_element_at(known, name))
+
+
+def table_values(rows: pa.Table, feature_set: str, names: Sequence[str]) -> NDArray[np.float64]:
+    """Features ``(n_rows, n_names)`` of rows of ``entity_features`` at hand; null as NaN."""
+    found = np.full((len(rows), len(names)), np.nan)
+    if feature_set == BUILTIN:
+        for place, name in enumerate(names):
+            found[:, place] = rows[name].cast(pa.float64()).to_numpy()
+        return found
+    values = rows["values"].combine_chunks()
+    sizes = values.value_lengths().fill_null(0).to_numpy()
+    own = values.flatten()
+    labels = own.field("name").dictionary_encode()
+    place_of = {name: place for place, name in enumerate(names)}
+    places = np.asarray([place_of.get(name, -1) for name in labels.dictionary.to_pylist()])
+    columns = places[labels.indices.to_numpy()] if len(own) else np.zeros(0, dtype=int)
+    is_asked = columns >= 0
+    row = np.repeat(np.arange(len(rows)), sizes)
+    numbers = own.field("value").to_numpy(zero_copy_only=False)
+    found[row[is_asked], columns[is_asked]] = numbers[is_asked]
+    return found
+
+
+def profile_parts(rows: pa.Table) -> tuple[list[list[str] | None], list[list[int] | None]]:
+    """Terms and counts of the profiles of rows of ``entity_features`` at hand."""
+    known = rows["profile"].to_pylist()
+    terms = [None if own is None else [str(item["term"]) for item in own] for own in known]
+    counts = [None if own is None else [int(item["count"]) for item in own] for own in known]
+    return terms, counts
 
 
 def feature_matrix(features: pd.Series) -> NDArray[np.float64]:

@@ -11,8 +11,16 @@ from pyspark.sql import functions as F
 
 from shoal.contracts import DRIFT_CLUSTERS, ENTITY_FEATURES
 from shoal.contracts.models import GLOBAL_SLICE
+from shoal.lake import Night, published_nights
 from shoal.models.cluster_drift import Comparison, DriftSettings, compare_nights
-from shoal.models.cluster_rows import OVERALL, insufficient, judge_clusters
+from shoal.models.cluster_rows import (
+    GOLDEN,
+    OVERALL,
+    PREVIOUS,
+    WEEKDAY,
+    insufficient,
+    judge_clusters,
+)
 from shoal.models.drift_rows import WantedNights, drift_rows
 from shoal.models.peer_models import PeerModel
 from shoal.models.registry import training_run_ids
@@ -20,9 +28,8 @@ from shoal.models.weeks import QUIET_DAYS
 from shoal.pipelines.context import Context
 from shoal.pipelines.plan import NightPlan
 from shoal.pipelines.span import Span
-from shoal.spark.nights import Night, published_nights, read_published
+from shoal.spark.nights import read_published
 
-PREVIOUS, WEEKDAY, GOLDEN = "previous_night", "same_weekday", "golden"
 WHY_NOT = {
     PREVIOUS: "no published night before this one",
     WEEKDAY: "no published night a week before this one",

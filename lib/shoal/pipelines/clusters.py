@@ -9,10 +9,10 @@ from shoal.contracts import ENTITY_SCORES
 from shoal.errors import DataError, did_you_mean
 from shoal.features.slices import add_label
 from shoal.kernels.labels import LabelAgreement, compare_with_labels
+from shoal.lake import find_night, require_published
 from shoal.pipelines.context import Context
 from shoal.pipelines.labels import labels_in_force
-from shoal.pipelines.people import find_night
-from shoal.spark.nights import read_published, require_published
+from shoal.spark.nights import read_published
 
 Tables = dict[str, pd.DataFrame]
 
@@ -30,7 +30,7 @@ def compare_clusters(
     DataError
         If no entity of the type has both a cluster and the label; it says which labels there are.
     """
-    night = find_night(context, event_date)
+    night = find_night(context.warehouse, event_date)
     nights = [n for n in require_published(context.warehouse) if n.event_date <= night.event_date]
     scores = read_published(context.warehouse, ENTITY_SCORES, nights[-last:]).where(
         (F.col("entity_type") == F.lit(entity_type)) & F.col("cluster_id").isNotNull()

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from shoal.contracts import COMPONENT_MOMENTS, DRIFT_COMPONENTS
 from shoal.errors import DataError
+from shoal.lake import Night
 from shoal.models.component_drift import (
     DAYS_BACK,
     GOLDEN,
@@ -34,7 +35,7 @@ from shoal.models.weeks import QUIET_DAYS
 from shoal.pipelines.cluster_drift import golden_model
 from shoal.pipelines.context import Context
 from shoal.pipelines.span import Span
-from shoal.spark.nights import Night, read_published
+from shoal.spark.nights import read_published
 
 Row = dict[str, Any]
 

@@ -14,11 +14,12 @@ from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUT
 from shoal.contracts.features import FEATURE_NAMES
 from shoal.contracts.scores import BESIDE_LANES
 from shoal.errors import DataError
+from shoal.lake import Night, require_published
 from shoal.models import evaluation as ev
 from shoal.models.thresholds import ListPolicy
 from shoal.pipelines.context import Context
 from shoal.simulate.story import STRENGTHS
-from shoal.spark.nights import Night, read_published, require_published
+from shoal.spark.nights import read_published
 
 RARE_ENTITIES = 2
 """A program or port on so many hosts is rare to the rule that everybody has."""

@@ -16,6 +16,7 @@ from shoal.errors import ConfigError, DataError, did_you_mean
 from shoal.features.slices import is_inside
 from shoal.features.values import peer_network
 from shoal.kernels.form import FitSettings
+from shoal.lake import Night
 from shoal.models.fit import FitRequest, FitResult, fit_models
 from shoal.models.registry import (
     StatusChange,
@@ -31,7 +32,7 @@ from shoal.pipelines.context import Context, library_versions
 from shoal.pipelines.gate import pass_gate
 from shoal.pipelines.plan import NightPlan
 from shoal.pipelines.span import Outcome, Span
-from shoal.spark.nights import Night, read_published
+from shoal.spark.nights import read_published
 from shoal.spark.sampling import cap_groups
 
 log = logging.getLogger(__name__)

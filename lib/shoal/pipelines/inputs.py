@@ -7,12 +7,13 @@ from datetime import date
 from pyspark.sql import functions as F
 
 from shoal.contracts import DRIFT_ALERT_RATE, INGEST_FILES
+from shoal.lake import Night, read_nights
 from shoal.models.alert_rate import AGED
 from shoal.models.histograms import ALL
 from shoal.models.registry import StatusChange, read_changes
 from shoal.pipelines.labels import labels_in_force
 from shoal.spark.hashing import hash_sum
-from shoal.spark.nights import Night, read_nights, read_published
+from shoal.spark.nights import read_published
 from shoal.spark.tables import Warehouse
 
 

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from shoal.contracts import MODELS
 from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError, did_you_mean
+from shoal.lake import find_night
 from shoal.models.component_drift import version_rows
 from shoal.models.peer_models import PeerModel
 from shoal.models.registry import (
@@ -21,7 +22,6 @@ from shoal.models.registry import (
     write_changes,
 )
 from shoal.pipelines.context import Context
-from shoal.pipelines.people import find_night
 
 _FORM = {
     "training_start_date": "trained from",
@@ -85,7 +85,7 @@ def roll_back(context: Context, version: str, since: date | None, reason: str) -
     """
     changes = read_changes(context.warehouse)
     kind = _kind_of(changes, version)
-    last = find_night(context, None).event_date
+    last = find_night(context.warehouse, None).event_date
     day = since or last + timedelta(days=1)
     serving = serving_models(changes, day).get(kind)
     if serving is None or serving.model_version != version:
@@ -124,7 +124,7 @@ def promote_by_hand(context: Context, version: str, reason: str) -> str:
     stored = context.warehouse.read(MODELS).where(F.col("model_version") == F.lit(version))
     if stored.isEmpty():
         raise DataError(f"{version} was never fitted: there was too little to fit it on")
-    day = find_night(context, None).event_date + timedelta(days=1)
+    day = find_night(context.warehouse, None).event_date + timedelta(days=1)
     change = StatusChange(
         entity_type=kind,
         model_version=version,

@@ -10,6 +10,7 @@ from shoal.contracts import MODEL_CANDIDATES, MODELS
 from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError, did_you_mean
 from shoal.kernels.meaning import loadings, traits
+from shoal.lake import find_night
 from shoal.models.candidates import KMEANS, MIXTURE
 from shoal.models.registry import (
     ServingModel,
@@ -22,7 +23,6 @@ from shoal.models.registry import (
     write_changes,
 )
 from shoal.pipelines.context import Context
-from shoal.pipelines.people import find_night
 from shoal.pipelines.plan import golden_nights
 
 _LISTED = {
@@ -100,7 +100,7 @@ def pin_golden(context: Context, version: str, reason: str = "") -> str:
         model_version=version,
         sequence=next_sequence(changes, kind),
         status="golden",
-        effective_date=find_night(context, None).event_date,
+        effective_date=find_night(context.warehouse, None).event_date,
     )
     in_force = golden_models([*changes, pinned], date.max, golden_nights(context.settings))
     if in_force[kind].model_version != version:

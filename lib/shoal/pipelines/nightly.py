@@ -26,6 +26,7 @@ from shoal.contracts import (
 )
 from shoal.contracts.scores import SILENT
 from shoal.errors import DataError, TryAgainError
+from shoal.lake import Night
 from shoal.pipelines.context import Context, NightCounts
 from shoal.pipelines.dates import Dates
 from shoal.pipelines.drift import drift
@@ -37,7 +38,7 @@ from shoal.pipelines.plan import NightPlan, faults_of_inputs, plan_nights
 from shoal.pipelines.score import score
 from shoal.pipelines.span import SPAN_NIGHTS, Span, first_span
 from shoal.sources.records import DayWindow
-from shoal.spark.nights import Night, publish_nights
+from shoal.spark.nights import publish_nights
 
 log = logging.getLogger(__name__)
 

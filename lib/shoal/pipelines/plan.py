@@ -15,6 +15,7 @@ from shoal.config import Settings, config_hash
 from shoal.contracts.activity import HORIZONS, WEEKS_BEFORE
 from shoal.errors import DataError
 from shoal.features.places import content_hashes
+from shoal.lake import Night
 from shoal.models.alert_rate import DAYS_BACK as RATE_DAYS_BACK
 from shoal.models.feature_drift import DAYS_BACK as FEATURE_DAYS_BACK
 from shoal.models.registry import (
@@ -32,7 +33,6 @@ from shoal.models.registry import (
 from shoal.models.scoring import MOVED_WITHIN
 from shoal.pipelines.context import Context
 from shoal.pipelines.inputs import DayFile, Inputs, labels_hash, read_inputs
-from shoal.spark.nights import Night
 
 DAYS_BETWEEN = 3
 """Days between a fit and the next one that a verdict asks for: a night more teaches little."""

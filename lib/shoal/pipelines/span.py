@@ -16,12 +16,13 @@ from pyspark.sql import functions as F
 
 from shoal.contracts import ENTITY_FEATURES, Table
 from shoal.errors import DataError
+from shoal.lake import Night, read_nights
 from shoal.models.peer_models import PeerModels
 from shoal.models.registry import StatusChange, load_models
 from shoal.pipelines.context import Context
 from shoal.pipelines.plan import NightPlan, plan_night
 from shoal.spark.days import Windows
-from shoal.spark.nights import Night, hide_nights, read_nights, read_published
+from shoal.spark.nights import hide_nights, read_published
 
 SPAN_NIGHTS = 28
 """Longest span: Spark plans and compiles a step once for all of them, and beyond a month that is

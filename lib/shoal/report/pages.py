@@ -10,7 +10,7 @@ import pandas as pd
 
 from shoal.contracts.scores import MICROCLUSTER, MOVED, STRAY
 from shoal.log import plain
-from shoal.report.lines import evidence_text, flat, list_heading, reason_text
+from shoal.report.lines import evidence_text, flat, list_heading, reason_text, summary
 from shoal.report.text import Form, cell, number, render, wrapped
 
 _LIST_COLUMNS = (
@@ -158,3 +158,84 @@ def _plain(value: Any) -> Any:
     if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
         return None
     return value.item() if hasattr(value, "item") else value
+
+
+_BAR_WIDTH = 24
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_WHOLE_BAR = 4.0
+"""Score that fills a bar, where none is larger."""
+
+
+def timeline_page(nights: Sequence[Mapping[str, Any]], form: Form) -> str:
+    """An entity's nights, a line each, with a bar for the score."""
+    if form != "table":
+        rows = [{**night, "why": summary(night, reasons=1)} for night in nights]
+        columns = [name for name in rows[0] if name != "reasons"]
+        return render(rows, columns, form)
+    last = nights[-1]
+    scores = [night["anomaly_score"] or 0.0 for night in nights]
+    whole = max([_WHOLE_BAR, *scores])
+    slices = [night["slice"] for night in nights if night["slice"]]
+    told = f", {plain(slices[-1])}" if slices else ""
+    head = f"{plain(last['entity_id'])}  {last['entity_type']}{told}: {len(nights)} nights"
+    return "\n".join([wrapped(head), "", *(_timeline_line(night, whole) for night in nights)])
+
+
+def _timeline_line(night: Mapping[str, Any], whole: float) -> str:
+    day = f"{night['event_date']:%a %Y-%m-%d}"
+    score = night["anomaly_score"]
+    if score is None:
+        said = "not there" if night["is_missing"] else f"no score: {night['reason']}"
+        return f"{day}     - {said}"
+    line = f"{day} {score:5.2f} {bar(score / whole, _BAR_WIDTH)} c{night['cluster_id']}"
+    if night["rank"] is None:
+        return line
+    why = summary(night, reasons=1)
+    lane = "" if night["lane"] == STRAY else f" {night['lane']}"
+    first, *rest = wrapped(f"{line}  #{night['rank']}{lane} {why}").split("\n")
+    return first if not rest else f"{first} …"
+
+
+def bar(share: float, width: int) -> str:
+    """A bar of so many columns, filled to a share, in eighths of a column."""
+    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
+    full, part = divmod(eighths, 8)
+    return ("█" * full + (_EIGHTHS[part] if part else "")).ljust(width)
+
+
+def rare_page(
+    night: date, values: Sequence[Mapping[str, Any]], form: Form, *, top: int | None = None
+) -> str:
+    """What appeared on a night; on a screen the first of it."""
+    rows = [{**value, "entity_ids": ", ".join(value["entity_ids"])} for value in values]
+    columns = ["dimension", "value", "entity_ids", "event_count", "first_ts"]
+    if form != "table":
+        return render(values if form == "json" else rows, columns, form)
+    shown = values[:top]
+    cut = f", {len(shown):,} shown" if len(shown) < len(values) else ""
+    head = f"{night}: {len(values):,} values appeared that nobody had before{cut}"
+    return "\n".join([head, *([""] if shown else []), *map(_rare_line, shown)])
+
+
+def _rare_line(value: Mapping[str, Any]) -> str:
+    count = value["event_count"]
+    names = ", ".join(plain(name) for name in value["entity_ids"])
+    return wrapped(
+        f"{value['dimension'].replace('_', ' ')} {plain(value['value'])}: {names}, {count:,} "
+        f"event{'s' if count != 1 else ''} from {value['first_ts']:%H:%M:%S}"
+    )
+
+
+def peers_page(
+    night: date,
+    entity: Mapping[str, Any],
+    nearest: Sequence[Mapping[str, Any]],
+    verdict: str,
+    form: Form,
+) -> str:
+    """Who behaves like an entity."""
+    columns = ["entity_id", "slice", "cluster_id", "anomaly_score", "distance"]
+    if form != "table":
+        return render([{**entity, "distance": 0.0}, *nearest], columns, form)
+    head = wrapped(f"{plain(entity['entity_id'])} on {night}: {plain(verdict)}")
+    return f"{head}\n\n{render(nearest, columns, form, width=WIDTH)}" if nearest else head

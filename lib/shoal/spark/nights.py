@@ -1,65 +1,16 @@
-"""Which nights readers may see: publishing, hiding, and reads that join on it."""
+"""Nights published and hidden, and Spark's reads of what is published."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contracts import NIGHTS, Table
-from shoal.errors import DataError
+from shoal.lake import Night
 from shoal.spark.runs import utc_now
 from shoal.spark.tables import Warehouse
-
-
-@dataclass(frozen=True)
-class Night:
-    """One row of ``nights``."""
-
-    event_date: date
-    run_id: str
-    state: str
-    config_hash: str = ""
-    input_hash: str = ""
-    table_versions: Mapping[str, int] = field(default_factory=dict)
-    model_versions: Mapping[str, str] = field(default_factory=dict)
-    row_counts: Mapping[str, int] = field(default_factory=dict)
-    published_ts: datetime | None = None
-
-
-def read_nights(
-    warehouse: Warehouse, start: date | None = None, end: date | None = None
-) -> list[Night]:
-    """Nights from ``start`` to ``end`` (both included, ``None`` is open), by date."""
-    nights = warehouse.read(NIGHTS)
-    if start is not None:
-        nights = nights.where(F.col("event_date") >= F.lit(start))
-    if end is not None:
-        nights = nights.where(F.col("event_date") <= F.lit(end))
-    found = [Night(**row.asDict()) for row in nights.collect()]
-    return sorted(found, key=lambda night: night.event_date)
-
-
-def published_nights(
-    warehouse: Warehouse, start: date | None = None, end: date | None = None
-) -> list[Night]:
-    """The nights that readers may see, by date."""
-    return [night for night in read_nights(warehouse, start, end) if night.state == "published"]
-
-
-def require_published(warehouse: Warehouse) -> list[Night]:
-    """All nights that readers may see, by date; at least one.
-
-    Raises
-    ------
-    DataError
-        If no night is published yet.
-    """
-    nights = published_nights(warehouse)
-    if not nights:
-        raise DataError("no night is published yet: run `shoal nightly`")
-    return nights
 
 
 def write_nights(warehouse: Warehouse, nights: Sequence[Night]) -> None:

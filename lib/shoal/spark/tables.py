@@ -2,16 +2,15 @@
 
 import logging
 import random
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from delta import exceptions as delta_errors
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -20,11 +19,12 @@ from pyspark.sql import types as T
 
 from shoal.config import Settings
 from shoal.contracts import TABLES, Table
-from shoal.errors import ContractError, TryAgainError
+from shoal.contracts.table import VERSION_PROPERTY
+from shoal.errors import ContractError, HistoryGoneError, TryAgainError
+from shoal.lake.folder import folder_of
 
 log = logging.getLogger(__name__)
 
-VERSION_PROPERTY = "shoal.contractVersion"
 _MISSING = {
     "TABLE_OR_VIEW_NOT_FOUND",
     "SCHEMA_NOT_FOUND",
@@ -33,6 +33,7 @@ _MISSING = {
     "DELTA_PATH_DOES_NOT_EXIST",
     "DELTA_TABLE_ONLY_OPERATION",
 }
+_PY4J = "py4j.protocol"
 _ATTEMPTS = 6
 _AT_ONCE = 6
 
@@ -84,15 +85,20 @@ class Warehouse:
         self.check(table)
         return self._load(table).select(*table.column_names)
 
+    def fetch(
+        self, table: Table, columns: Sequence[str] | None = None, /, **wanted: Collection[Any]
+    ) -> pa.Table:
+        """Rows whose columns have one of the wanted values each: see `shoal.lake.Reader`."""
+        return fetch(self.read(table), columns or table.column_names, wanted)
+
     def read_days(self, table: Table, start: date, end: date) -> DataFrame:
         """Read the days ``start`` to ``end``, both included, of a table with ``event_date``."""
         day = F.col("event_date")
         return self.read(table).where(day.between(F.lit(start), F.lit(end)))
 
-    def read_as_of(self, table: Table, moment: datetime) -> DataFrame:
-        """Read a table as it was at a moment (UTC), while the files of that are there."""
-        name, at = self.identifier(table), f"{moment:%Y-%m-%d %H:%M:%S.%f}"
-        return self.spark.sql(f"SELECT * FROM {name} TIMESTAMP AS OF '{at}'")  # noqa: S608
+    def as_of(self, moment: datetime) -> "PastWarehouse":
+        """The tables as they were at a moment: see `shoal.lake.Reader`."""
+        return PastWarehouse(self, moment)
 
     def frame(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
         """Rows that the driver holds, few enough for one file; absent columns are null."""
@@ -150,13 +156,7 @@ class Warehouse:
         """Raise :class:`ContractError` unless the table exists in its contract's version."""
         if table.name in self._checked:
             return
-        found = self.contract_version(table)
-        if found != table.version:
-            state = "does not exist" if found is None else f"has contract version {found}"
-            raise ContractError(
-                f"table {self.location(table)} {state}, this Shoal needs version {table.version}: "
-                "run `shoal tables apply`"
-            )
+        table.require_version(self.contract_version(table), self.location(table))
         self._checked.add(table.name)
 
     def contract_version(self, table: Table) -> int | None:
@@ -202,14 +202,49 @@ class Warehouse:
             commit()
 
 
+@dataclass(frozen=True)
+class PastWarehouse:
+    """The tables of a warehouse as they were at a moment (UTC)."""
+
+    warehouse: Warehouse
+    moment: datetime
+
+    def fetch(
+        self, table: Table, columns: Sequence[str] | None = None, /, **wanted: Collection[Any]
+    ) -> pa.Table:
+        """Rows whose columns have one of the wanted values each: see `shoal.lake.Reader`."""
+        name, at = self.warehouse.identifier(table), f"{self.moment:%Y-%m-%d %H:%M:%S.%f}"
+        try:
+            frame = self.warehouse.spark.sql(
+                f"SELECT * FROM {name} TIMESTAMP AS OF '{at}'"  # noqa: S608 - quoted, and a time
+            )
+            return fetch(frame, columns or table.column_names, wanted)
+        except Exception as error:
+            # What fails while Arrow is collected is py4j's own, which Connect doesn't have.
+            if not isinstance(error, PySparkException) and type(error).__module__ != _PY4J:
+                raise
+            raise HistoryGoneError(f"{table.name} as of {self.moment}: {error}") from error
+
+    def as_of(self, moment: datetime) -> "PastWarehouse":
+        """The tables at another moment."""
+        return PastWarehouse(self.warehouse, moment)
+
+
+def fetch(
+    frame: DataFrame, columns: Sequence[str], wanted: Mapping[str, Collection[Any]]
+) -> pa.Table:
+    """Rows of a frame whose columns have one of the wanted values each."""
+    for name, values in wanted.items():
+        frame = frame.where(F.col(name).isin(list(values)))
+    return frame.select(*columns).toArrow()
+
+
 def open_warehouse(spark: SparkSession, settings: Settings) -> Warehouse:
     """Return the warehouse that a configuration names."""
     storage = settings.storage
     if storage.path is not None:
-        has_scheme = re.match("[a-z][a-z0-9+.-]*:", storage.path) is not None
         # Spark takes delta.`a/b` for a table only if the path is absolute.
-        path = storage.path if has_scheme else str(Path(storage.path).absolute())
-        return Warehouse(spark, path=path)
+        return Warehouse(spark, path=folder_of(storage.path))
     name = storage.schema_name or ""
     return Warehouse(spark, schema=f"{storage.catalog}.{name}" if storage.catalog else name)
 

@@ -10,12 +10,12 @@ import pytest
 from tests.support.nights import settings_for
 
 from shoal.errors import DataError, TryAgainError
+from shoal.lake import Night
 from shoal.models.registry import StatusChange
 from shoal.pipelines import nightly, plan
 from shoal.pipelines.inputs import DayFile, Inputs
 from shoal.pipelines.plan import NightPlan, faults_of_inputs, plan_nights
 from shoal.pipelines.span import SPAN_NIGHTS, Outcome, Span, first_span
-from shoal.spark.nights import Night
 
 FIRST = date(2026, 1, 1)
 

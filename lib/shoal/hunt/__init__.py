@@ -1,0 +1,1 @@
+"""What hunters ask of published nights, answered from tables alone."""

@@ -1,0 +1,170 @@
+"""One entity's night explained, from stored rows alone."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal.contracts import (
+    ENTITY_ACTIVITY,
+    ENTITY_FEATURES,
+    ENTITY_SCORES,
+    OUTLIERS,
+    UNSCORED,
+    Table,
+)
+from shoal.errors import DataError, did_you_mean
+from shoal.hunt.attribution import attribute_change
+from shoal.lake import Night, Reader, fetch_published, find_night, rows_of
+from shoal.models.peer_models import PeerModel
+from shoal.models.reasons import PeerQuestion, count_sharing, line_reasons
+from shoal.models.registry import load_versions, version_served
+from shoal.models.vectors import BUILTIN, profile_parts, table_values
+
+_KEY = ["event_date", "entity_type", "entity_id"]
+_ACTIVITY = ["dimension", "value", "event_count", "first_ts", "last_ts", "sample_event_ids"]
+_ACTIVITY_SHOWN = 20
+_NO_ACTIVITY = ("total", "category")
+"""Dimensions that sum up the others."""
+
+
+def explain_entity(
+    reader: Reader,
+    entity_id: str,
+    event_date: date | None,
+    *,
+    entity_type: str | None = None,
+    top: int,
+) -> tuple[Night, dict[str, Any]]:
+    """One entity's night: its score, its reasons, its activity.
+
+    Parameters
+    ----------
+    top : most reasons
+
+    Raises
+    ------
+    DataError
+        If there is no such entity on that night, or several types share the name.
+    """
+    night = find_night(reader, event_date)
+    features = find_entity(reader, night, entity_id, entity_type)
+    found = {name: features[name][0].as_py() for name in (*_KEY, "slice")}
+    own = {name: [found[name]] for name in ("entity_type", "entity_id")}
+
+    def stored(table: Table) -> dict[str, Any] | None:
+        return next(iter(rows_of(fetch_published(reader, table, [night], **own))), None)
+
+    if line := stored(OUTLIERS):
+        found |= {k: line[k] for k in ("rank", "lane", "days_in_row", "change", "case_id")}
+    if score := stored(ENTITY_SCORES):
+        found |= {k: v for k, v in score.items() if k != "run_id"}
+        found |= attribute_change(reader, night, features, score)
+        found["reasons"] = _reasons(reader, night, features, found, top)
+    else:
+        unscored = stored(UNSCORED) or {}
+        found |= {"unscored": unscored.get("reason"), "detail": unscored.get("detail")}
+    found["activity"] = _top_activity(reader, night, own)
+    return night, found
+
+
+def find_entity(reader: Reader, night: Night, entity_id: str, entity_type: str | None) -> pa.Table:
+    """The one row of ``entity_features`` of an entity on a night.
+
+    Raises
+    ------
+    DataError
+        If there is none, naming those that are spelt alike, or several types share the name.
+    """
+    wanted = {"entity_id": [entity_id.lower()]}
+    kinds = {} if entity_type is None else {"entity_type": [entity_type]}
+    matches = fetch_published(reader, ENTITY_FEATURES, [night], **wanted, **kinds)
+    if len(matches) == 1:
+        return matches
+    if len(matches):
+        named = ", ".join(sorted(matches["entity_type"].to_pylist()))
+        raise DataError(f"{entity_id!r} is the name of several entities: add --type ({named})")
+    known = fetch_published(reader, ENTITY_FEATURES, [night], ["entity_id"], **kinds)
+    names = set(known["entity_id"].to_pylist())
+    raise DataError(
+        f"no entity {entity_id!r} on {night.event_date}{did_you_mean(entity_id.lower(), names)}"
+    )
+
+
+def _reasons(
+    reader: Reader, night: Night, features: pa.Table, found: Mapping[str, Any], top: int
+) -> list[dict[str, Any]]:
+    """Reasons anew, from the stored model and the stored features of the night."""
+    kind, frozen = found["entity_type"], found["golden_version"]
+    models = load_versions(
+        reader,
+        [version_served(kind, found["model_version"])],
+        [version_served(kind, frozen)] if frozen else [],
+    )
+    model, golden = (find(kind, found["slice"]) for find in (models.find, models.find_golden))
+    if model is None:
+        raise DataError(f"`models` has no row of {found['model_version']} that fits {kind}")
+    values, profiles = model.vectors(features)
+    reasons = line_reasons(found, model, golden, values[0], profiles, top=top)
+    return [
+        reason | shared
+        for reason, shared in zip(
+            reasons, _peers_sharing(reader, night, found, model, reasons), strict=True
+        )
+    ]
+
+
+def _peers_sharing(
+    reader: Reader,
+    night: Night,
+    found: Mapping[str, Any],
+    model: PeerModel,
+    reasons: Sequence[Mapping[str, Any]],
+) -> list[dict[str, int]]:
+    """For each reason, how many of the peers scored that night are at least as far out."""
+    peers = {"entity_type": [found["entity_type"]], "slice": [found["slice"]]}
+    scored = fetch_published(reader, ENTITY_SCORES, [night], ["entity_id"], **peers)
+    names = [reason["feature"] for reason in reasons if not reason["term"]]
+    own = names if model.feature_set == BUILTIN else ["values"]
+    columns = [*_KEY, "slice", "profile", *dict.fromkeys(own)]
+    rows = fetch_published(reader, ENTITY_FEATURES, [night], columns, **peers)
+    rows = rows.filter(pc.is_in(rows["entity_id"], scored["entity_id"].combine_chunks()))
+    terms, counts = profile_parts(rows)
+    batch = pd.DataFrame(
+        {
+            **{name: rows[name].to_pylist() for name in (*_KEY, "slice")},
+            "features": list(table_values(rows, model.feature_set, names)),
+            "terms": terms,
+            "counts": counts,
+        }
+    )
+    questions = [
+        PeerQuestion(
+            found["event_date"],
+            found["entity_type"],
+            found["slice"],
+            found["entity_id"],
+            0 if reason["term"] else names.index(reason["feature"]),
+            reason["value"],
+            reason["direction"] == "high",
+            reason["term"],
+        )
+        for reason in reasons
+    ]
+    found_of = count_sharing(batch, questions).set_index("question")
+    return [
+        {name: int(found_of[name].get(i, 0)) for name in ("peers_sharing", "peers")}
+        for i in range(len(questions))
+    ]
+
+
+def _top_activity(
+    reader: Reader, night: Night, own: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    rows = rows_of(fetch_published(reader, ENTITY_ACTIVITY, [night], _ACTIVITY, **own))
+    told = [row for row in rows if row["dimension"] not in _NO_ACTIVITY]
+    told.sort(key=lambda row: (-row["event_count"], row["dimension"], row["value"]))
+    return told[:_ACTIVITY_SHOWN]

@@ -1,0 +1,24 @@
+"""Tables as people read them: without a Spark session where delta-rs can, with one elsewhere."""
+
+from shoal.lake.folder import FolderLake, folder_of
+from shoal.lake.nights import (
+    Night,
+    find_night,
+    published_nights,
+    read_nights,
+    require_published,
+)
+from shoal.lake.reader import Reader, fetch_published, rows_of
+
+__all__ = [
+    "FolderLake",
+    "Night",
+    "Reader",
+    "fetch_published",
+    "find_night",
+    "folder_of",
+    "published_nights",
+    "read_nights",
+    "require_published",
+    "rows_of",
+]

@@ -1,0 +1,59 @@
+"""What reading a table needs, whoever does it."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from shoal.contracts import Table
+from shoal.lake.nights import Night
+
+
+class Reader(Protocol):
+    """Reads tables: delta-rs does (`shoal.lake.FolderLake`), and Spark (the warehouse)."""
+
+    def fetch(
+        self, table: Table, columns: Sequence[str] | None = None, /, **wanted: Collection[Any]
+    ) -> pa.Table:
+        """Rows whose columns have one of the wanted values each, few enough for one machine.
+
+        Parameters
+        ----------
+        columns : all of the contract by default
+        wanted : column → values, equals only
+
+        Raises
+        ------
+        ContractError
+            If the table is not there, or of another contract version.
+        """
+
+    def as_of(self, moment: datetime) -> "Reader":
+        """The tables as they were at a moment (UTC), which need not be of today's contract.
+
+        Its ``fetch`` raises `HistoryGoneError` where they no longer hold that.
+        """
+
+
+def fetch_published(
+    reader: Reader,
+    table: Table,
+    nights: Sequence[Night],
+    columns: Sequence[str] | None = None,
+    /,
+    **wanted: Collection[Any],
+) -> pa.Table:
+    """Rows of a night table that belong to the given nights."""
+    return reader.fetch(
+        table,
+        columns,
+        event_date=[night.event_date for night in nights],
+        run_id=[night.run_id for night in nights],
+        **wanted,
+    )
+
+
+def rows_of(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows as dictionaries, maps as dictionaries as well."""
+    return list(table.to_pylist(maps_as_pydicts="strict"))

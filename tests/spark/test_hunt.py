@@ -1,0 +1,130 @@
+"""What hunters ask of published nights, held against Spark's answers to the same questions."""
+
+from collections import Counter, defaultdict
+from datetime import date
+
+import numpy as np
+import pytest
+from pyspark.sql import functions as F
+from sklearn.neighbors import NearestNeighbors
+
+from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
+from shoal.errors import DataError
+from shoal.hunt.peers import nearest_peers
+from shoal.hunt.rare import rare_values
+from shoal.hunt.timeline import entity_timeline
+from shoal.lake import FolderLake, published_nights
+from shoal.models.registry import load_global, version_served
+from shoal.models.vectors import add_vector
+from shoal.pipelines.context import Context
+from shoal.spark.nights import read_published
+
+
+@pytest.fixture(scope="module")
+def lake(windows_nights: Context) -> FolderLake:
+    assert windows_nights.warehouse.path is not None
+    return FolderLake(windows_nights.warehouse.path)
+
+
+def test_a_timeline_has_every_night_and_what_it_said(
+    windows_nights: Context, lake: FolderLake
+) -> None:
+    warehouse = windows_nights.warehouse
+    nights = published_nights(warehouse)
+    lines = read_published(warehouse, OUTLIERS, nights).collect()
+    there: dict[tuple[str, str], list[date]] = defaultdict(list)
+    for row in read_published(warehouse, ENTITY_FEATURES, nights).collect():
+        there[row["entity_type"], row["entity_id"]].append(row["event_date"])
+    listed = {(line["entity_type"], line["entity_id"]) for line in lines}
+    kind, name = max(sorted(listed), key=lambda entity: len(there[entity]))
+    found = entity_timeline(lake, name.upper(), entity_type=kind)
+    assert [row["event_date"] for row in found] == [night.event_date for night in nights]
+    is_own = (F.col("entity_type") == kind) & (F.col("entity_id") == name)
+    told = {
+        table.name: {
+            row["event_date"]: row.asDict(recursive=True)
+            for row in read_published(warehouse, table, nights).where(is_own).collect()
+        }
+        for table in (ENTITY_SCORES, OUTLIERS, UNSCORED)
+    }
+    assert told["outliers"]
+    for row in found:
+        score = told["entity_scores"].get(row["event_date"])
+        line = told["outliers"].get(row["event_date"])
+        unscored = told["unscored"].get(row["event_date"])
+        assert row["anomaly_score"] == (score["anomaly_score"] if score else None)
+        assert row["cluster_id"] == (score["cluster_id"] if score else None)
+        assert row["rank"] == (line["rank"] if line else None)
+        assert row["reasons"] == (line["reasons"] if line else None)
+        assert row["reason"] == (unscored["reason"] if unscored else None)
+        assert row["is_missing"] == (score is None and unscored is None)
+    assert entity_timeline(lake, name, entity_type=kind, last=1) == found[-1:]
+    first = min(there[kind, name])
+    until = entity_timeline(lake, name, entity_type=kind, until=first)
+    assert until == [row for row in found if row["event_date"] <= first]
+    with pytest.raises(DataError, match="no night up to 1999-01-01 is published"):
+        entity_timeline(lake, name, until=date(1999, 1, 1))
+
+
+def test_an_entity_that_no_night_knows_gets_a_near_miss(lake: FolderLake) -> None:
+    [known, *_] = sorted(set(lake.fetch(ENTITY_FEATURES, ["entity_id"])["entity_id"].to_pylist()))
+    with pytest.raises(DataError, match=r"no entity .* did you mean"):
+        entity_timeline(lake, f"{known}x")
+
+
+def test_the_nearest_are_those_of_a_search_for_neighbours(
+    windows_nights: Context, lake: FolderLake
+) -> None:
+    warehouse = windows_nights.warehouse
+    night = published_nights(warehouse)[-1]
+    [(kind, version), *_] = sorted(night.model_versions.items())
+    model = load_global(warehouse, version_served(kind, version))
+    rows = read_published(warehouse, ENTITY_FEATURES, [night]).where(F.col("entity_type") == kind)
+    vectors = add_vector(rows, [model.vector_rule(F.lit(True))]).orderBy("entity_id").collect()
+    names = [row["entity_id"] for row in vectors]
+    preparation = model.geometry.preparation
+    values = np.asarray([row["features"] for row in vectors], dtype=float)
+    places = preparation.project(preparation.standardize(values))
+    n_others = min(3, len(names) - 1)
+    search = NearestNeighbors(n_neighbors=n_others + 1).fit(places)
+    distances, found = search.kneighbors(places[:1])
+    peers = nearest_peers(lake, names[0], None, entity_type=kind, top=n_others)
+    assert n_others
+    assert [row["entity_id"] for row in peers.nearest] == [names[i] for i in found[0][1:]]
+    assert [row["distance"] for row in peers.nearest] == pytest.approx(distances[0][1:].tolist())
+    assert peers.entity["entity_id"] == names[0]
+    slices = Counter(row["slice"] for row in vectors)
+    assert peers.slice_peers == slices[peers.entity["slice"]] - 1
+
+
+def test_what_appeared_is_what_nobody_had(windows_nights: Context, lake: FolderLake) -> None:
+    warehouse = windows_nights.warehouse
+    nights = published_nights(warehouse)
+    by_night: list[dict[str, set[str]]] = []
+    for night in nights:
+        rows = read_published(warehouse, ENTITY_ACTIVITY, [night]).where(
+            (F.col("entity_type") == "host") & (F.col("dimension") == "program")
+        )
+        own = defaultdict(set)
+        for row in rows.select("value", "entity_id").collect():
+            own[row["value"]].add(row["entity_id"])
+        by_night.append(own)
+    for most in (1, 3):
+        expected = {
+            value: sorted(names)
+            for value, names in by_night[-1].items()
+            if len(names) <= most and not any(value in before for before in by_night[:-1])
+        }
+        night, found = rare_values(lake, None, dimensions=["program"], most=most, past_days=60)
+        assert night.event_date == nights[-1].event_date
+        assert {row["value"]: row["entity_ids"] for row in found} == expected
+        assert expected
+    _, with_past = rare_values(lake, None, dimensions=["program"], past_days=60)
+    _, without = rare_values(lake, nights[0].event_date, dimensions=["program"], most=99)
+    assert {row["value"] for row in without} == set(by_night[0])
+    assert len(with_past) < len(by_night[-1])
+
+
+def test_a_dimension_that_is_none_is_named(lake: FolderLake) -> None:
+    with pytest.raises(DataError, match="no dimension 'programm'; did you mean 'program'"):
+        rare_values(lake, None, dimensions=["programm"])
