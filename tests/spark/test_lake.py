@@ -73,17 +73,17 @@ def test_rows_are_appended_as_spark_reads_them(warehouse: Warehouse) -> None:
         "entity_id": "h=\u202e", "verdict": "benign",
         "created_ts": datetime(2026, 9, 2, 3, tzinfo=UTC),
     }  # fmt: skip
-    FolderLake(str(warehouse.path)).append(VERDICTS, [row])
+    FolderLake(str(warehouse.path)).append_rows(VERDICTS, [row])
     [found] = rows_of(warehouse.fetch(VERDICTS))
     assert {name: value for name, value in found.items() if value is not None} == row
 
 
 def test_the_past_is_read_while_it_is_there(warehouse: Warehouse) -> None:
     lake = FolderLake(str(warehouse.path))
-    lake.append(VERDICTS, [{"verdict_id": "a", "event_date": date(2026, 9, 1)}])
+    lake.append_rows(VERDICTS, [{"verdict_id": "a", "event_date": date(2026, 9, 1)}])
     between = datetime.now(UTC)
     later = FolderLake(str(warehouse.path))
-    later.append(VERDICTS, [{"verdict_id": "b", "event_date": date(2026, 9, 1)}])
+    later.append_rows(VERDICTS, [{"verdict_id": "b", "event_date": date(2026, 9, 1)}])
     readers: list[Reader] = [later, warehouse]
     for reader in readers:
         assert len(reader.fetch(VERDICTS)) == 2

@@ -305,7 +305,7 @@ def test_without_peers_the_counts_are_zero(
 
 
 def test_an_entity_is_explained_as_it_was_listed(windows_nights: Context) -> None:
-    _, lines = list_outliers(windows_nights.warehouse, None, limit=1)
+    lines = list_outliers(windows_nights.warehouse, None, limit=1).lines
     [line] = lines
     _, found = explain_entity(
         windows_nights.warehouse,

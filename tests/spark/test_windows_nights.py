@@ -113,7 +113,8 @@ def test_each_entity_is_scored_or_says_why_not(windows_nights: Context) -> None:
 
 
 def test_the_list_is_ordered_explained_and_evidenced(windows_nights: Context) -> None:
-    night, lines = list_outliers(windows_nights.warehouse, None)
+    found = list_outliers(windows_nights.warehouse, None)
+    night, lines = found.night, found.lines
     assert night.event_date == WINDOWS_NIGHTS[1]
     assert lines
     scores = [round(line["anomaly_score"], 6) for line in lines if line["lane"] == "stray"]
@@ -126,7 +127,7 @@ def test_the_list_is_ordered_explained_and_evidenced(windows_nights: Context) ->
 
 
 def test_an_entity_is_explained_again_from_stored_rows(windows_nights: Context) -> None:
-    _, lines = list_outliers(windows_nights.warehouse, None)
+    lines = list_outliers(windows_nights.warehouse, None).lines
     line = lines[0]
     _, found = explain_entity(
         windows_nights.warehouse,
@@ -143,7 +144,7 @@ def test_an_entity_is_explained_again_from_stored_rows(windows_nights: Context) 
 
 
 def test_an_unknown_entity_gets_a_near_miss(windows_nights: Context) -> None:
-    _, lines = list_outliers(windows_nights.warehouse, None)
+    lines = list_outliers(windows_nights.warehouse, None).lines
     with pytest.raises(DataError, match="did you mean"):
         explain_entity(windows_nights.warehouse, lines[0]["entity_id"] + "x", None, top=5)
 

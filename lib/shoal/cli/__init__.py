@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from shoal import __version__
 from shoal.cli.command import in_words
+from shoal.cli.feedback import feedback_app
 from shoal.cli.lists import lists_app
 from shoal.cli.models import models_app
 from shoal.cli.steps import steps_app
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(steps_app)
 app.add_typer(lists_app)
+app.add_typer(feedback_app)
 app.add_typer(trials_app)
 app.add_typer(models_app, name="models")
 app.add_typer(tables_app, name="tables")

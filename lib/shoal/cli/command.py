@@ -13,7 +13,7 @@ from shoal.log import set_up_logging
 
 if TYPE_CHECKING:
     from shoal.config import Settings
-    from shoal.lake import Reader
+    from shoal.lake import Lake
     from shoal.pipelines.context import Context
 
 log = logging.getLogger("shoal")
@@ -54,9 +54,9 @@ def answer(
     command: str,
     conf: str,
     overrides: Sequence[str] | None,
-    work: Callable[["Settings", "Reader"], str],
+    work: Callable[["Settings", "Lake"], str],
 ) -> str:
-    """Do a work that only reads tables: without a session where delta-rs can read them."""
+    """Do a work that reads a little, or adds rows: without a session where delta-rs can."""
     settings = load_settings(conf, overrides or [])
     set_up_logging(settings.log.level, settings.log.format)
     if settings.storage.path is not None:

@@ -35,6 +35,9 @@ def outliers(
         str | None, typer.Option(help="stray, microcluster, standing or moved.")
     ] = None,
     top: Annotated[int | None, typer.Option(help="At most so many lines.")] = None,
+    with_hidden: Annotated[
+        bool, typer.Option("--hidden", help="Lines that a rule hides, too.")
+    ] = False,
     form: FormatOption = "table",
 ) -> None:  # fmt: skip
     """Print a night's list, the last published night's by default."""
@@ -45,11 +48,14 @@ def outliers(
     at = one_day("--date", day) if day else None
 
     def work(_: "Settings", reader: "Reader") -> str:
-        night, lines = list_outliers(
-            reader, at, entity_type=entity_type, slice_name=slice_name, lane=lane, limit=top
-        )
-        scored, total = (night.row_counts.get(n, 0) for n in ("entity_scores", "outliers"))
-        return list_page(night.event_date, lines, scored, wanted, total=total)
+        found = list_outliers(
+            reader, at, entity_type=entity_type, slice_name=slice_name, lane=lane, limit=top,
+            with_hidden=with_hidden,
+        )  # fmt: skip
+        return list_page(
+            found.night.event_date, found.lines, found.scored, wanted,
+            total=found.total, hidden=found.hidden,
+        )  # fmt: skip
 
     print(answer("outliers", conf, overrides, work))
 

@@ -16,8 +16,9 @@ from shoal.contracts import (
     UNSCORED,
     Table,
 )
-from shoal.errors import DataError, did_you_mean
+from shoal.errors import DataError
 from shoal.hunt.attribution import attribute_change
+from shoal.hunt.entities import KnownEntities
 from shoal.lake import Night, Reader, fetch_published, find_night, rows_of
 from shoal.models.peer_models import PeerModel
 from shoal.models.reasons import PeerQuestion, count_sharing, line_reasons
@@ -51,7 +52,7 @@ def explain_entity(
         If there is no such entity on that night, or several types share the name.
     """
     night = find_night(reader, event_date)
-    features = find_entity(reader, night, entity_id, entity_type)
+    features = entity_features(reader, night, entity_id, entity_type)
     found = {name: features[name][0].as_py() for name in (*_KEY, "slice")}
     own = {name: [found[name]] for name in ("entity_type", "entity_id")}
 
@@ -71,27 +72,19 @@ def explain_entity(
     return night, found
 
 
-def find_entity(reader: Reader, night: Night, entity_id: str, entity_type: str | None) -> pa.Table:
+def entity_features(
+    reader: Reader, night: Night, entity_id: str, entity_type: str | None
+) -> pa.Table:
     """The one row of ``entity_features`` of an entity on a night.
 
     Raises
     ------
     DataError
-        If there is none, naming those that are spelt alike, or several types share the name.
+        If there is none, naming one that is spelt alike, or several types share the name.
     """
-    wanted = {"entity_id": [entity_id.lower()]}
-    kinds = {} if entity_type is None else {"entity_type": [entity_type]}
-    matches = fetch_published(reader, ENTITY_FEATURES, [night], **wanted, **kinds)
-    if len(matches) == 1:
-        return matches
-    if len(matches):
-        named = ", ".join(sorted(matches["entity_type"].to_pylist()))
-        raise DataError(f"{entity_id!r} is the name of several entities: add --type ({named})")
-    known = fetch_published(reader, ENTITY_FEATURES, [night], ["entity_id"], **kinds)
-    names = set(known["entity_id"].to_pylist())
-    raise DataError(
-        f"no entity {entity_id!r} on {night.event_date}{did_you_mean(entity_id.lower(), names)}"
-    )
+    known = KnownEntities.of(reader, night, [entity_id])
+    kind, name = known.resolve(entity_id, entity_type)
+    return fetch_published(reader, ENTITY_FEATURES, [night], entity_type=[kind], entity_id=[name])
 
 
 def _reasons(

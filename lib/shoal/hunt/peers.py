@@ -10,7 +10,7 @@ import numpy as np
 
 from shoal.contracts import ENTITY_FEATURES, ENTITY_SCORES
 from shoal.errors import DataError
-from shoal.hunt.explain import find_entity
+from shoal.hunt.entities import KnownEntities
 from shoal.lake import Night, Reader, fetch_published, find_night, rows_of
 from shoal.models.registry import load_global, version_served
 from shoal.models.vectors import BUILTIN
@@ -72,8 +72,8 @@ def nearest_peers(
         If there is no such entity on that night, or no model has scored its type.
     """
     night = find_night(reader, event_date)
-    own = find_entity(reader, night, entity_id, entity_type)
-    kind, name = (str(own[column][0]) for column in ("entity_type", "entity_id"))
+    known = KnownEntities.of(reader, night, [entity_id])
+    kind, name = known.resolve(entity_id, entity_type)
     version = night.model_versions.get(kind)
     if version is None:
         raise DataError(f"no model served {kind} on {night.event_date}: nobody has a place")

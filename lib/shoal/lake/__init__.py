@@ -8,10 +8,11 @@ from shoal.lake.nights import (
     read_nights,
     require_published,
 )
-from shoal.lake.reader import Reader, fetch_published, rows_of
+from shoal.lake.reader import Lake, Reader, fetch_published, rows_of
 
 __all__ = [
     "FolderLake",
+    "Lake",
     "Night",
     "Reader",
     "fetch_published",

@@ -69,7 +69,7 @@ class FolderLake:
             filter=reduce(and_, conditions) if conditions else None,
         )
 
-    def append(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    def append_rows(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append rows in one commit; absent columns are null.
 
         Two who append at once both succeed: each commit has a number of its own.

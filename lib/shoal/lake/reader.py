@@ -1,6 +1,6 @@
 """What reading a table needs, whoever does it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -34,6 +34,13 @@ class Reader(Protocol):
 
         Its ``fetch`` raises `HistoryGoneError` where they no longer hold that.
         """
+
+
+class Lake(Reader, Protocol):
+    """Reads tables and adds rows to them."""
+
+    def append_rows(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows in one commit; absent columns are null."""
 
 
 def fetch_published(

@@ -35,13 +35,27 @@ WIDTH = 80
 
 
 def list_page(
-    night: date, lines: Sequence[Mapping[str, Any]], scored: int, form: Form, *, total: int
+    night: date,
+    lines: Sequence[Mapping[str, Any]],
+    scored: int,
+    form: Form,
+    *,
+    total: int,
+    hidden: int = 0,
 ) -> str:
-    """A night's list, or ``lines`` of its ``total``; as ``table`` in blocks of 80 columns."""
+    """A night's list, or ``lines`` of its ``total``; as ``table`` in blocks of 80 columns.
+
+    Parameters
+    ----------
+    hidden : lines beside the total that a rule hides
+    """
     if form != "table":
         rows = lines if form == "json" else [flat(line) for line in lines]
         return render(rows, _LIST_COLUMNS, form)
-    blocks = [wrapped(list_heading(night.isoformat(), lines, scored, total=total))]
+    heading = list_heading(night.isoformat(), lines, scored, total=total)
+    if hidden:
+        heading += f"; {hidden:,} hidden by rules, see `shoal suppressions`"
+    blocks = [wrapped(heading)]
     for _, told in groupby(lines, key=lambda line: line["rank"]):
         members = list(told)
         is_group = members[0]["lane"] == MICROCLUSTER
@@ -69,6 +83,8 @@ def _line_block(line: Mapping[str, Any]) -> str:
     days = line["days_in_row"]
     since = "new" if line["change"] == "new" else f"{line['change']}, night {days} in a row"
     lane = "" if line["lane"] == STRAY else f" [{line['lane']}]"
+    if rule := line.get("suppressed_by"):
+        lane += f" [hidden by {rule}]"
     score = number(line["anomaly_score"])
     if line["lane"] == MOVED:
         score += f", {number(line['golden_score'])} by the frozen model"
@@ -239,3 +255,45 @@ def peers_page(
         return render([{**entity, "distance": 0.0}, *nearest], columns, form)
     head = wrapped(f"{plain(entity['entity_id'])} on {night}: {plain(verdict)}")
     return f"{head}\n\n{render(nearest, columns, form, width=WIDTH)}" if nearest else head
+
+
+def verdicts_page(verdicts: Sequence[Mapping[str, Any]], form: Form) -> str:
+    """What was found, a line each."""
+    columns = ["event_date", "entity_type", "entity_id", "verdict", "scope", "owner", "reason"]
+    if form != "table":
+        return render(verdicts, columns, form)
+    if not verdicts:
+        return "no verdicts yet: `shoal verdict ENTITY --is benign --why …`"
+    return "\n".join(_verdict_line(verdict) for verdict in verdicts)
+
+
+def _verdict_line(verdict: Mapping[str, Any]) -> str:
+    return wrapped(
+        f"{verdict['event_date']} {plain(verdict['entity_type'])} {plain(verdict['entity_id'])}: "
+        f"{verdict['verdict']} ({verdict['scope']}), {plain(verdict['owner'])}: "
+        f"{plain(verdict['reason'])}"
+    )
+
+
+def suppressions_page(rules: Sequence[Mapping[str, Any]], form: Form) -> str:
+    """The rules that hide lines, and what they hide."""
+    columns = ["suppression_id", "entity_type", "scope", "pattern", "state", "hidden", "lines"]
+    others = ["confirmed_bad", "expiry_date", "owner", "reason"]
+    if form != "table":
+        return render(rules, [*columns, *others], form)
+    if not rules:
+        return "no rules: `shoal suppress PATTERN --why …`"
+    return "\n\n".join(_rule_block(rule) for rule in rules)
+
+
+def _rule_block(rule: Mapping[str, Any]) -> str:
+    head = (
+        f"{rule['suppression_id']} [{rule['state']}] {rule['entity_type']} {rule['scope']} "
+        f"{plain(rule['pattern'])}"
+    )
+    facts = (
+        f"  hides {rule['hidden']:,} of {rule['lines']:,} lines, {rule['confirmed_bad']:,} of them "
+        f"confirmed bad; until {rule['expiry_date']}, {plain(rule['owner'])}: "
+        f"{plain(rule['reason'])}"
+    )
+    return "\n".join(wrapped(text) for text in (head, facts))

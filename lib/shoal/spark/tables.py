@@ -131,6 +131,10 @@ class Warehouse:
         options = {"txnAppId": application, "txnVersion": str(version)}
         self._write(frame, table, options, is_retried=False)
 
+    def append_rows(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Append rows that the driver holds in one commit; absent columns are null."""
+        self.append(self.frame(table, rows), table)
+
     def append(self, frame: DataFrame, table: Table) -> None:
         """Append rows."""
         self._write(frame, table, {})
