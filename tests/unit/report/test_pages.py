@@ -1,6 +1,6 @@
 """Pages that fit a terminal."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pandas as pd
 import pytest
@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from shoal.report.pages import list_page, nights_page, tables_page
+from shoal.report.pages import (
+    bar,
+    list_page,
+    nights_page,
+    peers_page,
+    rare_page,
+    suppressions_page,
+    tables_page,
+    timeline_page,
+    verdicts_page,
+)
 from shoal.report.text import wrapped
 
 LINE = {
@@ -93,3 +103,73 @@ def test_titled_tables_fit_a_terminal_and_harm_none() -> None:
     assert "build_runner_compromised-00" in page
     assert "\x1b" not in page
     assert page.endswith("Nothing: none")
+
+
+HOSTILE = "=cmd|\x1b[31m<script>\u202e" + "x" * 90
+TOLD = {
+    "event_date": date(2026, 9, 28), "entity_type": "host", "entity_id": HOSTILE,
+    "anomaly_score": 2.0, "severity": "medium", "slice": "role=web", "cluster_id": 3,
+    "model_version": "host-1", "rank": None, "lane": None, "change": None, "case_id": None,
+    "reasons": None, "suppressed_by": None, "reason": None, "detail": None, "is_missing": False,
+}  # fmt: skip
+
+
+def test_a_timeline_is_a_line_a_night() -> None:
+    reason = {
+        "feature": "event_count", "value": 250.0, "expected": 121.0, "unit": "events",
+        "peers_sharing": 0, "peers": 4, "direction": "high", "term": None,
+    }  # fmt: skip
+    nights = [
+        {**TOLD, "anomaly_score": None, "cluster_id": None, "is_missing": True},
+        {**TOLD, "anomaly_score": None, "cluster_id": None, "reason": "too_few_events"},
+        TOLD,
+        {**TOLD, "anomaly_score": 8.0, "rank": 1, "lane": "stray", "reasons": [reason]},
+    ]
+    page = timeline_page(nights, "table")
+    lines = page.splitlines()
+    assert max(cell_len(line) for line in lines) <= 80
+    assert not {"\x1b", "\u202e"} & set(page)
+    assert [line[14:].split()[0] for line in lines[-4:]] == ["-", "-", "2.00", "8.00"]
+    assert "not there" in lines[-4]
+    assert "no score: too_few_events" in lines[-3]
+    assert lines[-1].count("█") == 4 * lines[-2].count("█") == 24
+    assert "#1 event count" in lines[-1]
+
+
+def test_a_bar_is_filled_in_eighths() -> None:
+    assert [bar(share, 2) for share in (-1.0, 0.0, 0.5, 1.0, 9.0)] == ["  ", "  ", "█ ", "██", "██"]
+    assert bar(1 / 16, 2) == "▏ "
+    assert bar(15 / 16, 2) == "█▉"
+    assert {len(bar(share / 100, 7)) for share in range(101)} == {7}
+
+
+def test_pages_of_feedback_fit_a_terminal_and_harm_none() -> None:
+    verdict = {
+        **TOLD, "verdict": "benign", "scope": "pattern", "owner": HOSTILE, "reason": HOSTILE,
+    }  # fmt: skip
+    rule = {
+        "suppression_id": "0a1b", "entity_type": "host", "scope": "value", "pattern": HOSTILE,
+        "state": "broad", "hidden": 1200, "lines": 3400, "confirmed_bad": 1, "owner": HOSTILE,
+        "expiry_date": date(2027, 1, 1), "reason": HOSTILE,
+    }  # fmt: skip
+    value = {
+        "dimension": "parent_child", "value": HOSTILE, "entities": 1, "entity_ids": [HOSTILE],
+        "event_count": 1, "first_ts": datetime(2026, 9, 28, 4, 5, tzinfo=UTC),
+    }  # fmt: skip
+    pages = [
+        verdicts_page([verdict], "table"),
+        suppressions_page([rule], "table"),
+        rare_page(date(2026, 9, 28), [value], "table"),
+        peers_page(date(2026, 9, 28), TOLD, [{**TOLD, "distance": 1.0}], HOSTILE, "table"),
+    ]
+    for page in pages:
+        assert max(cell_len(line) for line in page.splitlines()) <= 80
+        assert not {"\x1b", "\u202e"} & set(page)
+    assert "hides 1,200 of 3,400 lines, 1 of them" in pages[1]
+    assert "1 event from 04:05:00" in pages[2]
+    for page in (verdicts_page([verdict], "csv"), suppressions_page([rule], "csv")):
+        assert "'=cmd" in page
+    assert "0 values appeared" in rare_page(date(2026, 9, 28), [], "table")
+    assert "1 shown" in rare_page(date(2026, 9, 28), [value, value], "table", top=1)
+    assert "shoal verdict" in verdicts_page([], "table")
+    assert "shoal suppress" in suppressions_page([], "table")
