@@ -9,7 +9,9 @@ from pyspark.sql import functions as F
 from sklearn.neighbors import NearestNeighbors
 
 from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
+from shoal.contracts.scores import techniques_of
 from shoal.errors import DataError
+from shoal.hunt.lists import list_outliers
 from shoal.hunt.peers import nearest_peers
 from shoal.hunt.rare import rare_values
 from shoal.hunt.timeline import entity_timeline
@@ -64,6 +66,19 @@ def test_a_timeline_has_every_night_and_what_it_said(
     assert until == [row for row in found if row["event_date"] <= first]
     with pytest.raises(DataError, match="no night up to 1999-01-01 is published"):
         entity_timeline(lake, name, until=date(1999, 1, 1))
+
+
+def test_a_list_is_cut_to_what_is_asked_for(lake: FolderLake) -> None:
+    every = list_outliers(lake, None).lines
+    feature = every[-1]["reasons"][0]["feature"]
+    expected = [line for line in every if feature in {r["feature"] for r in line["reasons"]}]
+    assert list_outliers(lake, None, feature=feature).lines == expected
+    [technique, *_] = techniques_of(every[0]["reasons"])
+    found = list_outliers(lake, None, technique=technique).lines
+    assert found == [line for line in every if technique in techniques_of(line["reasons"])]
+    parent = technique.partition(".")[0]
+    assert len(list_outliers(lake, None, technique=parent).lines) >= len(found) > 0
+    assert list_outliers(lake, None, technique="T0").lines == []
 
 
 def test_an_entity_that_no_night_knows_gets_a_near_miss(lake: FolderLake) -> None:

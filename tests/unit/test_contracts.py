@@ -4,8 +4,10 @@ import pytest
 from pyspark.sql import types as T
 
 from shoal.contracts import TABLES, Table
+from shoal.contracts.activity import DIMENSIONS
 from shoal.contracts.events import EVENT_TABLES, NORMALISED_COLUMNS
-from shoal.contracts.features import FEATURES
+from shoal.contracts.features import FEATURE_BY_NAME, FEATURES
+from shoal.contracts.scores import techniques_of
 from shoal.contracts.table import DATE, STRING, Column
 from shoal.errors import ContractError
 
@@ -67,3 +69,20 @@ def test_a_column_stands_once() -> None:
 def test_an_unknown_column_gets_a_near_miss() -> None:
     with pytest.raises(ContractError, match="did you mean 'event_date'"):
         TABLES[0].column("event_dat")
+
+
+def test_techniques_are_those_of_the_features_and_of_a_profile_its_terms() -> None:
+    reasons = [
+        {"feature": "event_count", "term": None},
+        {"feature": "profile_share", "term": "domain=x=y.example"},
+        {"feature": "event_count", "term": None},
+        {"feature": "speed_of_a_ready_table", "term": None},
+        {"feature": "profile_share", "term": "user_agent=curl"},
+    ]
+    of_features = FEATURE_BY_NAME["event_count"].known.technique
+    of_terms = {own.name: own.known.technique for own in DIMENSIONS}
+    found = techniques_of(reasons)
+    assert found[0] == of_features
+    assert found[1] == of_terms["domain"]
+    assert len(found) == len(set(found)) == len({*found, of_terms["user_agent"]})
+    assert techniques_of([]) == []

@@ -34,6 +34,10 @@ def outliers(
     lane: Annotated[
         str | None, typer.Option(help="stray, microcluster, standing or moved.")
     ] = None,
+    feature: Annotated[str | None, typer.Option(help="Of one of the reasons.")] = None,
+    technique: Annotated[
+        str | None, typer.Option(help="ATT&CK technique behind a reason, e.g. T1071.")
+    ] = None,
     top: Annotated[int | None, typer.Option(help="At most so many lines.")] = None,
     with_hidden: Annotated[
         bool, typer.Option("--hidden", help="Lines that a rule hides, too.")
@@ -49,8 +53,8 @@ def outliers(
 
     def work(_: "Settings", reader: "Reader") -> str:
         found = list_outliers(
-            reader, at, entity_type=entity_type, slice_name=slice_name, lane=lane, limit=top,
-            with_hidden=with_hidden,
+            reader, at, entity_type=entity_type, slice_name=slice_name, lane=lane,
+            feature=feature, technique=technique, limit=top, with_hidden=with_hidden,
         )  # fmt: skip
         return list_page(
             found.night.event_date, found.lines, found.scored, wanted,

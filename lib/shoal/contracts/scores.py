@@ -1,8 +1,13 @@
 """Scores, the list they make, and what could not be scored."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from pyspark.sql import types as T
 
+from shoal.contracts.activity import DIMENSIONS
 from shoal.contracts.entities import ENTITY, ENTITY_KEY, EVENT_DATE, RUN_ID
+from shoal.contracts.features import FEATURES
 from shoal.contracts.models import MODEL_TOLERANCE
 from shoal.contracts.table import (
     BOOLEAN,
@@ -120,6 +125,24 @@ REASONS = T.ArrayType(
         term=(STRING, f"feature {PROFILE_SHARE}: whose share it is, such as port=443; else null"),
     )
 )
+
+_TECHNIQUES = {feature.name: feature.known.technique for feature in FEATURES} | {
+    f"{dimension.name}=": dimension.known.technique for dimension in DIMENSIONS
+}
+
+
+def techniques_of(reasons: Iterable[Mapping[str, Any]]) -> list[str]:
+    """ATT&CK techniques behind reasons, those of the strongest first.
+
+    Behind a share of a profile stands that of the dimension of its term.
+    """
+    keys = (
+        f"{reason['term'].partition('=')[0]}=" if reason.get("term") else reason["feature"]
+        for reason in reasons
+    )
+    names = (_TECHNIQUES.get(key) for key in keys)
+    return list(dict.fromkeys(name for name in names if name))
+
 
 EVIDENCE = T.ArrayType(
     struct(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from shoal.contracts.scores import MICROCLUSTER, MOVED, STRAY
+from shoal.contracts.scores import MICROCLUSTER, MOVED, STRAY, techniques_of
 from shoal.log import plain
 from shoal.report.lines import evidence_text, flat, list_heading, reason_text, summary
 from shoal.report.text import Form, cell, number, render, wrapped
@@ -30,6 +30,7 @@ _LIST_COLUMNS = (
     "evidence_text",
 )
 _SHARED_SHOWN = 6
+_TECHNIQUES_SHOWN = 3
 WIDTH = 80
 """Columns of a terminal that pages fit in."""
 
@@ -93,7 +94,10 @@ def _line_block(line: Mapping[str, Any]) -> str:
         f"{line['rank']:>3}. {plain(line['entity_id'])}  "
         f"{line['entity_type']}, {plain(line['slice'])}{lane}"
     )
+    techniques = ", ".join(techniques_of(line.get("reasons") or [])[:_TECHNIQUES_SHOWN])
     facts = f"     {line['severity']}, score {score}{flag}, {since}"
+    if techniques:
+        facts += f", ATT&CK {techniques}"
     reasons = [f"     - {reason_text(reason)}" for reason in line.get("reasons") or []]
     evidence = [f"     > {evidence_text(item)}" for item in line.get("evidence") or []]
     return "\n".join(wrapped(text) for text in (head, facts, *reasons, *evidence[:4]))
@@ -141,6 +145,8 @@ def entity_page(found: Mapping[str, Any], form: Form) -> str:
         parts.append(
             "\n".join(["why", *(wrapped(f"  - {reason_text(r)}") for r in found["reasons"])])
         )
+        if techniques := ", ".join(techniques_of(found["reasons"])):
+            parts.append(wrapped(f"ATT&CK techniques behind these features: {techniques}"))
     if found.get("activity"):
         names = ["dimension", "value", "event_count", "first_ts", "last_ts"]
         parts.append(render(found["activity"], names, "table", width=WIDTH))
