@@ -5,6 +5,7 @@ from pyspark.sql import types as T
 
 from shoal.contracts import TABLES, Table
 from shoal.contracts.activity import DIMENSIONS
+from shoal.contracts.attack import TECHNIQUES
 from shoal.contracts.events import EVENT_TABLES, NORMALISED_COLUMNS
 from shoal.contracts.features import FEATURE_BY_NAME, FEATURES
 from shoal.contracts.scores import techniques_of
@@ -86,3 +87,11 @@ def test_techniques_are_those_of_the_features_and_of_a_profile_its_terms() -> No
     assert found[1] == of_terms["domain"]
     assert len(found) == len(set(found)) == len({*found, of_terms["user_agent"]})
     assert techniques_of([]) == []
+
+
+def test_every_technique_has_a_name_and_so_has_what_it_is_one_of() -> None:
+    known = [own.known.technique for own in (*FEATURES, *DIMENSIONS) if own.known.technique]
+    assert known
+    for name in known:
+        assert TECHNIQUES[name]
+        assert TECHNIQUES[name.partition(".")[0]]

@@ -5,6 +5,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal.config import load_settings
@@ -79,6 +80,22 @@ def answer(
             is_recorded=False,
         )
     )
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file whole: whoever reads it meanwhile has the old one, or none.
+
+    Raises
+    ------
+    DataError
+        If it can't be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise DataError(f"{path} can't be written: {error.strerror}") from error
 
 
 def _recorded(

@@ -1,10 +1,11 @@
 """What people ask of published nights: lists, one entity, clusters."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shoal.cli.command import answer, run_command
+from shoal.cli.command import answer, replace_file, run_command
 from shoal.cli.options import (
     DEFAULT_CONF,
     ConfOption,
@@ -15,6 +16,7 @@ from shoal.cli.options import (
     one_day,
     wanted_form,
 )
+from shoal.errors import UsageError
 
 if TYPE_CHECKING:
     from shoal.config import Settings
@@ -62,6 +64,35 @@ def outliers(
         )  # fmt: skip
 
     print(answer("outliers", conf, overrides, work))
+
+
+@lists_app.command()
+def export(
+    form: Annotated[str, typer.Option("--to", help="ocsf, ecs or lines (of JSON).")],
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="File to write; printed without.")
+    ] = None,
+    with_hidden: Annotated[
+        bool, typer.Option("--hidden", help="Lines that a rule hides, too.")
+    ] = False,
+) -> None:  # fmt: skip
+    """Write a night's list for another system, a JSON document a line."""
+    from shoal.hunt.lists import list_outliers
+    from shoal.report.exports import FORMS, export_lines
+
+    if form not in FORMS:
+        raise UsageError(f"--to {form!r} is not one of {', '.join(FORMS)}")
+    at = one_day("--date", day) if day else None
+
+    def work(_: "Settings", reader: "Reader") -> str:
+        return export_lines(list_outliers(reader, at, with_hidden=with_hidden).lines, form)
+
+    text = answer("export", conf, overrides, work)
+    if out is None:
+        print(text, end="")
+    else:
+        replace_file(Path(out), text)
 
 
 @lists_app.command()

@@ -74,16 +74,16 @@ def render(
 
 def _json(rows: Sequence[Mapping[str, Any]]) -> str:
     # ASCII only: control and bidirectional characters arrive as escapes
-    values = [_json_value(row) for row in rows]
+    values = [json_value(row) for row in rows]
     return json.dumps(values, indent=2, default=str, ensure_ascii=True, allow_nan=False)
 
 
-def _json_value(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """The value with null for the numbers that JSON doesn't have."""
     if isinstance(value, Mapping):
-        return {name: _json_value(item) for name, item in value.items()}
+        return {name: json_value(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_json_value(item) for item in value]
+        return [json_value(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
