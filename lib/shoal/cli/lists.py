@@ -96,6 +96,30 @@ def export(
 
 
 @lists_app.command()
+def report(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="File to write; shoal-<night>.html by default.")
+    ] = None,
+) -> None:  # fmt: skip
+    """Write a night as one page of HTML that needs no network."""
+    from shoal.hunt.report import night_report, report_page
+
+    at = one_day("--date", day) if day else None
+    nights: list[str] = []
+
+    def work(_: "Settings", reader: "Reader") -> str:
+        found = night_report(reader, at)
+        nights.append(found.night.event_date.isoformat())
+        return report_page(found)
+
+    page = answer("report", conf, overrides, work)
+    path = Path(out or f"shoal-{nights[-1]}.html")
+    replace_file(path, page)
+    print(f"{path}: {len(page.encode()):,} bytes")
+
+
+@lists_app.command()
 def explain(
     entity: EntityArgument,
     conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,

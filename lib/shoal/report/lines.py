@@ -38,7 +38,8 @@ def _shared_text(reason: Mapping[str, Any]) -> str:
 def evidence_text(item: Mapping[str, Any]) -> str:
     """``program_port java>tcp/4444: 12 events, new, 1 entity has it``."""
     sharing = item["entities_sharing"]
-    parts = [f"{item['event_count']:,} events"]
+    count = item["event_count"]
+    parts = [f"{count:,} event{'s' if count != 1 else ''}"]
     if item.get("is_new"):
         parts.append("new for it")
     others = sharing - 1
