@@ -1,7 +1,9 @@
 """What hunters ask of published nights, held against Spark's answers to the same questions."""
 
+import shutil
 from collections import Counter, defaultdict
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
 from shoal.contracts.scores import techniques_of
 from shoal.errors import DataError
+from shoal.hunt.doctor import examine
 from shoal.hunt.lists import list_outliers
 from shoal.hunt.peers import nearest_peers
 from shoal.hunt.rare import rare_values
@@ -20,6 +23,7 @@ from shoal.models.registry import load_global, version_served
 from shoal.models.vectors import add_vector
 from shoal.pipelines.context import Context
 from shoal.spark.nights import read_published
+from shoal.spark.tables import Warehouse
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +147,47 @@ def test_what_appeared_is_what_nobody_had(windows_nights: Context, lake: FolderL
 def test_a_dimension_that_is_none_is_named(lake: FolderLake) -> None:
     with pytest.raises(DataError, match="no dimension 'programm'; did you mean 'program'"):
         rare_values(lake, None, dimensions=["programm"])
+
+
+def test_a_sound_installation_is_told_so_and_what_is_late(
+    windows_nights: Context, lake: FolderLake, tmp_path: Path
+) -> None:
+    last = published_nights(lake)[-1].event_date
+    found = {one.about: one for one in examine(windows_nights.settings, lake, today=last)}
+    assert not [one for one in found.values() if one.state == "missing"]
+    for about in ("packages", "Java", "tables", "last run"):
+        assert found[about].state == "ok", found[about]
+    assert f"the last of {last}" in found["nights"].said
+    assert "entities scored" in found["last night"].said
+    late = [
+        one.said
+        for one in examine(windows_nights.settings, lake, today=last + timedelta(days=9))
+        if one.about == "nights" and one.state == "look"
+    ]
+    assert any("9 days ago: is the schedule running?" in said for said in late)
+    sources = [
+        source.model_copy(update={"paths": [str(tmp_path / "nowhere")]})
+        for source in windows_nights.settings.sources
+    ]
+    settings = windows_nights.settings.model_copy(update={"sources": sources})
+    told = {one.about: one for one in examine(settings, lake, today=last)}
+    assert "nothing is at" in told["source windows"].said
+
+
+def test_tables_that_are_not_there_are_missing(
+    windows_nights: Context, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    [*_, tables, nights] = examine(windows_nights.settings, FolderLake(str(tmp_path)))
+    assert (tables.state, nights.state) == ("missing", "missing")
+    assert "shoal tables apply" in tables.said
+    empty = examine(windows_nights.settings, FolderLake(str(warehouse.path)))
+    told = {one.about: one for one in empty}
+    assert told["tables"].state == "ok"
+    assert "none is published yet" in told["nights"].said
+    shutil.rmtree(f"{warehouse.path}/verdicts")
+    faults = [
+        one
+        for one in examine(windows_nights.settings, FolderLake(str(warehouse.path)))
+        if one.state == "missing"
+    ]
+    assert [one.about for one in faults] == ["table verdicts", "nights"]

@@ -16,7 +16,7 @@ from shoal.cli.options import (
     one_day,
     wanted_form,
 )
-from shoal.errors import UsageError
+from shoal.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from shoal.config import Settings
@@ -254,3 +254,24 @@ def clusters(
         return tables_page(found, wanted)
 
     print(run_command("clusters", conf, overrides, work, is_recorded=False))
+
+
+@lists_app.command()
+def doctor(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Say whether the installation, the configuration, the tables and the last night are sound."""
+    from shoal.hunt.doctor import examine
+    from shoal.report.pages import doctor_page
+
+    wanted = wanted_form(form)
+    lacking: list[str] = []
+
+    def work(settings: "Settings", reader: "Reader") -> str:
+        found = examine(settings, reader)
+        lacking[:] = [one.about for one in found if one.state == "missing"]
+        return doctor_page([vars(one) for one in found], wanted)
+
+    print(answer("doctor", conf, overrides, work))
+    if lacking:
+        raise DataError(f"missing: {', '.join(lacking)}")

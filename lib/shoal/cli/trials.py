@@ -85,6 +85,29 @@ def simulate(
 
 
 @trials_app.command()
+def rehearse(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None,
+    capacity: Annotated[
+        int | None, typer.Option(help="Lines a night; the configuration's without.", min=1)
+    ] = None,
+    last: Annotated[
+        int, typer.Option("--nights", help="Published nights, counted back.", min=1)
+    ] = 30,
+    form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Try a policy for lists on past nights: with --capacity, or --set outliers.… and the like."""
+    from shoal.pipelines.rehearse import rehearse as rehearse_nights
+    from shoal.report.pages import tables_page
+
+    wanted = wanted_form(form)
+
+    def work(context: "Context") -> str:
+        return tables_page(rehearse_nights(context, last=last, capacity=capacity), wanted)
+
+    print(run_command("rehearse", conf, overrides, work, is_recorded=False))
+
+
+@trials_app.command()
 def evaluate(
     conf: ConfOption = DEFAULT_CONF,
     overrides: SetOption = None,

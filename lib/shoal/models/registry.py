@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from shoal.config import Settings
 from shoal.contracts import MODEL_CANDIDATES, MODEL_STATUS, MODELS
 from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError
@@ -133,6 +134,11 @@ def golden_models(
             before = first.get(kind, model)
             first[kind] = model if before.effective_date == model.effective_date else before
     return first | pinned
+
+
+def golden_nights(settings: Settings) -> int:
+    """Nights that the reference window of a golden model has: no more than fit into it."""
+    return min(settings.fit.golden_nights, settings.fit.window_days)
 
 
 def newest_attempts(

@@ -12,10 +12,10 @@ from shoal.contracts.models import GLOBAL_SLICE
 from shoal.errors import DataError
 from shoal.models.gate import Gate, GateRows, open_gate
 from shoal.models.peer_models import PARENT, PROFILE_COLUMNS, PeerModel, PeerModels, peer_model
-from shoal.models.registry import StatusChange
+from shoal.models.registry import StatusChange, golden_nights
 from shoal.models.vectors import VectorRule, profile_arrays, teaching_rows
 from shoal.pipelines.context import Context
-from shoal.pipelines.plan import NightPlan, golden_nights
+from shoal.pipelines.plan import NightPlan
 from shoal.pipelines.span import Outcome
 from shoal.spark.nights import read_published
 from shoal.spark.sampling import hash_sample

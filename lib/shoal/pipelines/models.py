@@ -16,6 +16,7 @@ from shoal.models.registry import (
     ServingModel,
     StatusChange,
     golden_models,
+    golden_nights,
     load_versions,
     next_sequence,
     read_changes,
@@ -23,7 +24,6 @@ from shoal.models.registry import (
     write_changes,
 )
 from shoal.pipelines.context import Context
-from shoal.pipelines.plan import golden_nights
 
 _LISTED = {
     "model_version": "version",

@@ -24,6 +24,7 @@ from shoal.models.registry import (
     ServingModel,
     StatusChange,
     golden_models,
+    golden_nights,
     in_order,
     model_version,
     newest_attempts,
@@ -240,11 +241,6 @@ def faults_of_inputs(plan: NightPlan) -> list[str]:
         named = ", ".join(str(day) for day in plan.hidden)
         faults.append(f"{plan.event_date}: earlier nights without publication: {named}")
     return faults
-
-
-def golden_nights(settings: Settings) -> int:
-    """Nights that the reference window of a golden model has: no more than fit into it."""
-    return min(settings.fit.golden_nights, settings.fit.window_days)
 
 
 def _days_back(settings: Settings) -> int:

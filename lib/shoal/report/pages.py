@@ -303,3 +303,14 @@ def _rule_block(rule: Mapping[str, Any]) -> str:
         f"{plain(rule['reason'])}"
     )
     return "\n".join(wrapped(text) for text in (head, facts))
+
+
+def doctor_page(findings: Sequence[Mapping[str, Any]], form: Form) -> str:
+    """What was looked at, a line each: what is missing first."""
+    if form != "table":
+        return render(findings, ["about", "state", "said"], form)
+    order = ("missing", "look", "ok")
+    ordered = sorted(findings, key=lambda one: order.index(one["state"]))
+    return "\n".join(
+        wrapped(f"{one['state']:<8}{plain(one['about'])}: {plain(one['said'])}") for one in ordered
+    )
