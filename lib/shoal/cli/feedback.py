@@ -144,3 +144,24 @@ def suppressions(
         return suppressions_page(told_suppressions(lake), wanted)
 
     print(answer("suppressions", conf, overrides, work))
+
+
+@feedback_app.command()
+def sample(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    entity_type: TypeOption = None,
+    size: Annotated[int, typer.Option(help="Entities of each kind.", min=1)] = 5,
+    form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Print who is worth a verdict and on no list: just under it, unlikely, or by chance."""
+    from shoal.hunt.sample import sample_night
+    from shoal.report.pages import sample_page
+
+    wanted = wanted_form(form)
+    at = one_day("--date", day) if day else None
+
+    def work(_: "Settings", lake: "Lake") -> str:
+        night, found = sample_night(lake, at, size=size, entity_type=entity_type)
+        return sample_page(night.event_date, found, wanted)
+
+    print(answer("sample", conf, overrides, work))

@@ -314,3 +314,24 @@ def doctor_page(findings: Sequence[Mapping[str, Any]], form: Form) -> str:
     return "\n".join(
         wrapped(f"{one['state']:<8}{plain(one['about'])}: {plain(one['said'])}") for one in ordered
     )
+
+
+def sample_page(night: date, rows: Sequence[Mapping[str, Any]], form: Form) -> str:
+    """Who is worth a verdict."""
+    columns = ["sampled_as", "entity_type", "entity_id", "slice", "anomaly_score", "p_value"]
+    if form != "table":
+        return render(rows, columns, form)
+    return "\n".join(
+        [
+            f"{night}: {len(rows)} to look at, none of them on the list",
+            "",
+            *(
+                wrapped(
+                    f"{row['sampled_as']:<10} {number(row['anomaly_score']):>6}  "
+                    f"{plain(row['entity_id'])}  {plain(row['entity_type'])}, "
+                    f"{plain(row['slice'])}"
+                )
+                for row in rows
+            ),
+        ]
+    )
