@@ -32,10 +32,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 class FolderScheduling(LoadScopeScheduling):
-    """Tests of one folder share sessions and nights, so they run in one process."""
+    """Tests of one folder share nights, so they run in one process.
+
+    Of a folder within it the nights are others: it goes to whichever process is free.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return folder_of(nodeid)
+        return nodeid.partition("::")[0].rpartition("/")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling:
