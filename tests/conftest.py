@@ -34,11 +34,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 class FolderScheduling(LoadScopeScheduling):
     """Tests of one folder share nights, so they run in one process.
 
-    Of a folder within it the nights are others: it goes to whichever process is free.
+    Of a folder within it the nights are others: it goes to whichever process is free; and so does
+    each file of ``nights``, which all have nights of their own.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.partition("::")[0].rpartition("/")[0]
+        file = nodeid.partition("::")[0]
+        folder = file.rpartition("/")[0]
+        return file if folder.endswith("/nights") else folder
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling:

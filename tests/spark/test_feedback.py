@@ -11,7 +11,7 @@ import pytest
 import yaml
 from tests.support.commands import shoal
 
-from shoal.contracts import ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, SUPPRESSIONS
+from shoal.contracts import ENTITY_FEATURES, OUTLIERS, SUPPRESSIONS
 from shoal.errors import DataError, UsageError
 from shoal.hunt.feedback import (
     Finding,
@@ -24,7 +24,6 @@ from shoal.hunt.feedback import (
     told_verdicts,
 )
 from shoal.hunt.lists import list_outliers
-from shoal.hunt.sample import sample_night
 from shoal.lake import FolderLake, Lake, fetch_published, published_nights, rows_of
 from shoal.pipelines.context import Context
 
@@ -197,29 +196,3 @@ def test_a_rule_without_use_and_one_that_is_over_are_told(lake: FolderLake) -> N
     lake.append_rows(SUPPRESSIONS, [past])
     states = {row["pattern"]: row["state"] for row in told_suppressions(lake)}
     assert states == {"nobody*": "stale", "other*": "stale", "old*": "over"}
-
-
-def test_a_sample_is_of_those_that_no_list_and_no_verdict_tells_of(lake: FolderLake) -> None:
-    night = published_nights(lake)[-1]
-    listed = {row["entity_id"] for row in rows_of(fetch_published(lake, OUTLIERS, [night]))}
-    scores = rows_of(fetch_published(lake, ENTITY_SCORES, [night]))
-    others = [row for row in scores if row["entity_id"] not in listed]
-    assert len(others) > 1
-    _, found = sample_night(lake, None, size=len(scores))
-    assert {row["entity_id"] for row in found} == {row["entity_id"] for row in others}
-    _, few = sample_night(lake, None, size=1)
-    assert few == sample_night(lake, None, size=1)[1]
-    by_score = sorted(others, key=lambda row: (-row["anomaly_score"], row["entity_id"]))
-    assert few[0]["entity_id"] == by_score[0]["entity_id"]
-    assert [row["sampled_as"] for row in few] == ["gray zone", "unlikely", "control"][: len(few)]
-    least = min(others[:], key=lambda row: row["log_density"] if row is not by_score[0] else 9e9)
-    assert few[1]["entity_id"] == least["entity_id"]
-    strangest = by_score[0]
-    record_verdicts(
-        lake,
-        [Finding(strangest["entity_id"], "benign", "x", night.event_date,
-                 strangest["entity_type"])],
-        owner="ann",
-    )  # fmt: skip
-    left = sample_night(lake, None, size=len(scores))[1]
-    assert strangest["entity_id"] not in {row["entity_id"] for row in left}

@@ -2,15 +2,23 @@
 
 import shutil
 from collections import Counter, defaultdict
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pyspark.sql import functions as F
 from sklearn.neighbors import NearestNeighbors
 
-from shoal.contracts import ENTITY_ACTIVITY, ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED
+from shoal.contracts import (
+    ENTITY_ACTIVITY,
+    ENTITY_FEATURES,
+    ENTITY_SCORES,
+    OUTLIERS,
+    RUNS,
+    UNSCORED,
+)
 from shoal.contracts.scores import techniques_of
 from shoal.errors import DataError
 from shoal.hunt.doctor import examine
@@ -51,7 +59,7 @@ def test_a_timeline_has_every_night_and_what_it_said(
             row["event_date"]: row.asDict(recursive=True)
             for row in read_published(warehouse, table, nights).where(is_own).collect()
         }
-        for table in (ENTITY_SCORES, OUTLIERS, UNSCORED)
+        for table in (ENTITY_SCORES, OUTLIERS, RUNS, UNSCORED)
     }
     assert told["outliers"]
     for row in found:
@@ -155,7 +163,7 @@ def test_a_sound_installation_is_told_so_and_what_is_late(
     last = published_nights(lake)[-1].event_date
     found = {one.about: one for one in examine(windows_nights.settings, lake, today=last)}
     assert not [one for one in found.values() if one.state == "missing"]
-    for about in ("packages", "Java", "tables", "last run"):
+    for about in ("packages", "Java", "tables"):
         assert found[about].state == "ok", found[about]
     assert f"the last of {last}" in found["nights"].said
     assert "entities scored" in found["last night"].said
@@ -191,3 +199,24 @@ def test_tables_that_are_not_there_are_missing(
         if one.state == "missing"
     ]
     assert [one.about for one in faults] == ["table verdicts", "nights"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "state", "said"),
+    [
+        ({"state": "done", "faults": []}, "ok", "is done, without faults"),
+        ({"state": "done", "faults": ["a file"]}, "look", "met faults: a file"),
+        ({"state": "failed", "exit_code": 3, "message": "no events"}, "look",
+         "ended with 3: no events"),
+    ],
+)  # fmt: skip
+def test_the_last_run_is_told(
+    windows_nights: Context, warehouse: Warehouse, ended: dict[str, Any], state: str, said: str
+) -> None:
+    at = datetime(2026, 9, 28, 3, tzinfo=UTC)
+    row = {"run_date": at.date(), "attempt_id": "a", "step": "command nightly", "written_ts": at}
+    older = {**row, "state": "failed", "message": "old", "written_ts": at - timedelta(hours=1)}
+    FolderLake(str(warehouse.path)).append_rows(RUNS, [{**row, **ended}, older])
+    found = examine(windows_nights.settings, FolderLake(str(warehouse.path)))
+    [last] = [one for one in found if one.about == "last run"]
+    assert (last.state, said in last.said) == (state, True)
