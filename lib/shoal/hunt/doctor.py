@@ -31,7 +31,7 @@ _REQUIRED = re.compile(r"^([A-Za-z0-9._-]+)")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """One thing that was looked at.
 
     Attributes
@@ -44,24 +44,24 @@ class Finding:
     said: str
 
 
-def examine(settings: Settings, reader: Reader, *, today: date | None = None) -> list[Finding]:
+def examine(settings: Settings, reader: Reader, *, today: date | None = None) -> list[Check]:
     """Look at everything; what a fault keeps from being looked at is said to be that."""
     day = today or datetime.now(UTC).date()
     found = [*_installation(), *_configuration(settings)]
     tables = _tables(reader)
     found += tables
     if any(one.state == "missing" for one in tables):
-        found.append(Finding("nights", "missing", "the tables have to be made first"))
+        found.append(Check("nights", "missing", "the tables have to be made first"))
         return found
     for look in (_nights, _last_run, _models, _drift):
         try:
             found += look(settings, reader, day)
         except ShoalError as error:
-            found.append(Finding("nights", "missing", str(error)))
+            found.append(Check("nights", "missing", str(error)))
     return found
 
 
-def _installation() -> Iterator[Finding]:
+def _installation() -> Iterator[Check]:
     lacking = []
     for requirement in requires("shoal") or []:
         name = _REQUIRED.match(requirement)
@@ -73,52 +73,52 @@ def _installation() -> Iterator[Finding]:
             lacking.append(name[1])
     python = ".".join(map(str, sys.version_info[:3]))
     if lacking:
-        yield Finding("packages", "missing", f"not installed: {', '.join(lacking)}; `make setup`")
+        yield Check("packages", "missing", f"not installed: {', '.join(lacking)}; `make setup`")
     else:
-        yield Finding("packages", "ok", f"Shoal {version('shoal')} on Python {python}")
+        yield Check("packages", "ok", f"Shoal {version('shoal')} on Python {python}")
     yield _java()
 
 
-def _java() -> Finding:
+def _java() -> Check:
     wanted = f"Java {OLDEST_JAVA} or newer"
     command = shutil.which("java")
     if command is None:
-        return Finding("Java", "missing", f"none on the path: install {wanted}, or `make setup`")
+        return Check("Java", "missing", f"none on the path: install {wanted}, or `make setup`")
     try:
         done = subprocess.run(  # noqa: S603 - a program of the path, without anybody's text
             [command, "-version"], capture_output=True, text=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding("Java", "missing", f"{command} does not run: {error}")
+        return Check("Java", "missing", f"{command} does not run: {error}")
     told = _JAVA.search(done.stderr + done.stdout)
     if told is None or int(told[1]) < OLDEST_JAVA:
         name = told[1] if told else "of no version that it tells"
-        return Finding("Java", "missing", f"{command} is Java {name}, {wanted} is needed")
-    return Finding("Java", "ok", f"{command} is Java {told[1]}")
+        return Check("Java", "missing", f"{command} is Java {name}, {wanted} is needed")
+    return Check("Java", "ok", f"{command} is Java {told[1]}")
 
 
-def _configuration(settings: Settings) -> Iterator[Finding]:
+def _configuration(settings: Settings) -> Iterator[Check]:
     if not settings.sources:
-        yield Finding("sources", "look", "none is configured: there is nothing to read")
+        yield Check("sources", "look", "none is configured: there is nothing to read")
     for source in settings.sources:
         about = f"source {source.name}"
         local = [path for path in source.paths if not has_scheme(path)]
         absent = [path for path in local if not _is_there(path)]
         if absent:
-            yield Finding(about, "look", f"nothing is at {', '.join(absent)}")
+            yield Check(about, "look", f"nothing is at {', '.join(absent)}")
         elif local:
-            yield Finding(about, "ok", f"{len(local)} of its paths are there")
+            yield Check(about, "ok", f"{len(local)} of its paths are there")
         else:
-            yield Finding(about, "ok", "its paths are not on this machine's disks")
+            yield Check(about, "ok", "its paths are not on this machine's disks")
     for label in settings.labels:
         path = label if isinstance(label, str) else label.path
         if not has_scheme(path) and not _is_there(path):
-            yield Finding("labels", "missing", f"no file {path}")
+            yield Check("labels", "missing", f"no file {path}")
     for path in settings.address_databases:
         if not Path(path).is_file():
-            yield Finding("address databases", "missing", f"no file {path}")
+            yield Check("address databases", "missing", f"no file {path}")
     if settings.slices.label and not settings.labels:
-        yield Finding(
+        yield Check(
             "labels",
             "look",
             f"slices are by the label {settings.slices.label}, and no labels are configured: "
@@ -130,41 +130,41 @@ def _is_there(pattern: str) -> bool:
     return bool(glob.glob(pattern))  # noqa: PTH207 - Path's own takes no absolute pattern
 
 
-def _tables(reader: Reader) -> list[Finding]:
+def _tables(reader: Reader) -> list[Check]:
     faults = []
     for table in TABLES:
         try:
             reader.fetch(table, table.key, **{table.key[0]: []})
         except ShoalError as error:
-            faults.append(Finding(f"table {table.name}", "missing", str(error)))
+            faults.append(Check(f"table {table.name}", "missing", str(error)))
     if len(faults) == len(TABLES):
-        return [Finding("tables", "missing", "there is none: run `shoal tables apply`")]
-    return faults or [Finding("tables", "ok", f"all {len(TABLES)}, in this Shoal's versions")]
+        return [Check("tables", "missing", "there is none: run `shoal tables apply`")]
+    return faults or [Check("tables", "ok", f"all {len(TABLES)}, in this Shoal's versions")]
 
 
-def _nights(_: Settings, reader: Reader, today: date) -> Iterator[Finding]:
+def _nights(_: Settings, reader: Reader, today: date) -> Iterator[Check]:
     nights = published_nights(reader)
     hidden = [night for night in read_nights(reader) if night.state != "published"]
     if hidden:
         days = ", ".join(str(night.event_date) for night in hidden[:5])
-        yield Finding(
+        yield Check(
             "nights", "look",
             f"{len(hidden)} begun and not published ({days}): run `shoal nightly` for them again",
         )  # fmt: skip
     if not nights:
-        yield Finding("nights", "look", "none is published yet: run `shoal nightly`")
+        yield Check("nights", "look", "none is published yet: run `shoal nightly`")
         return
     last = nights[-1]
     age = (today - last.event_date).days
     told = f"{len(nights)} published, the last of {last.event_date}"
     if age > LATE_DAYS:
-        yield Finding("nights", "look", f"{told}, {age} days ago: is the schedule running?")
+        yield Check("nights", "look", f"{told}, {age} days ago: is the schedule running?")
     else:
-        yield Finding("nights", "ok", told)
+        yield Check("nights", "ok", told)
     missing = _gaps(nights)
     if missing:
         days = ", ".join(str(day) for day in missing[:5])
-        yield Finding("nights", "look", f"{len(missing)} of the last 28 days have no night: {days}")
+        yield Check("nights", "look", f"{len(missing)} of the last 28 days have no night: {days}")
     yield _unscored(last)
 
 
@@ -175,7 +175,7 @@ def _gaps(nights: list[Night]) -> list[date]:
     return sorted(day for day in window if day not in known and day > nights[0].event_date)
 
 
-def _unscored(last: Night) -> Finding:
+def _unscored(last: Night) -> Check:
     scored = last.row_counts.get("entity_scores", 0)
     unscored = last.row_counts.get("unscored", 0)
     silent = last.row_counts.get(SILENT, 0)
@@ -184,13 +184,13 @@ def _unscored(last: Night) -> Finding:
         f"{last.row_counts.get('outliers', 0):,} lines"
     )
     if scored == 0:
-        return Finding("last night", "look", f"{told}: nobody has a score, see `unscored.reason`")
+        return Check("last night", "look", f"{told}: nobody has a score, see `unscored.reason`")
     if unscored > scored:
-        return Finding("last night", "look", f"{told}: most have none, see `unscored.reason`")
-    return Finding("last night", "ok", told)
+        return Check("last night", "look", f"{told}: most have none, see `unscored.reason`")
+    return Check("last night", "ok", told)
 
 
-def _last_run(_: Settings, reader: Reader, __: date) -> Iterator[Finding]:
+def _last_run(_: Settings, reader: Reader, __: date) -> Iterator[Check]:
     rows = rows_of(
         reader.fetch(RUNS, ["step", "state", "message", "faults", "exit_code", "written_ts"])
     )
@@ -201,18 +201,18 @@ def _last_run(_: Settings, reader: Reader, __: date) -> Iterator[Finding]:
     name = last["step"].removeprefix("command ")
     when = f"{last['written_ts']:%Y-%m-%d %H:%M} UTC"
     if last["state"] == "failed":
-        yield Finding(
+        yield Check(
             "last run", "look",
             f"`shoal {name}` of {when} ended with {last['exit_code']}: {last['message']}",
         )  # fmt: skip
     elif last["faults"]:
         faults = "; ".join(last["faults"])
-        yield Finding("last run", "look", f"`shoal {name}` of {when} met faults: {faults}")
+        yield Check("last run", "look", f"`shoal {name}` of {when} met faults: {faults}")
     else:
-        yield Finding("last run", "ok", f"`shoal {name}` of {when} is done, without faults")
+        yield Check("last run", "ok", f"`shoal {name}` of {when} is done, without faults")
 
 
-def _models(settings: Settings, reader: Reader, _: date) -> Iterator[Finding]:
+def _models(settings: Settings, reader: Reader, _: date) -> Iterator[Check]:
     nights = published_nights(reader)
     if not nights:
         return
@@ -220,28 +220,28 @@ def _models(settings: Settings, reader: Reader, _: date) -> Iterator[Finding]:
     for kind in settings.entity_types:
         model = last.model_versions.get(kind)
         if model is None:
-            yield Finding(f"model of {kind}", "look", "none served the last night")
+            yield Check(f"model of {kind}", "look", "none served the last night")
             continue
         age = (last.event_date - valid_from(model)).days
         if age >= 2 * settings.fit.every_days:
-            yield Finding(
+            yield Check(
                 f"model of {kind}", "look",
                 f"{model} is {age} days old, fit.every_days is {settings.fit.every_days}: see "
                 "`shoal models`",
             )  # fmt: skip
         else:
-            yield Finding(f"model of {kind}", "ok", f"{model}, {age} days old")
+            yield Check(f"model of {kind}", "ok", f"{model}, {age} days old")
     changes = read_changes(reader)
     frozen = golden_models(changes, last.event_date, golden_nights(settings))
     lacking = [kind for kind in last.model_versions if kind not in frozen]
     if lacking:
-        yield Finding(
+        yield Check(
             "frozen model", "look",
             f"none yet of {', '.join(sorted(lacking))}: who moves slowly is not told",
         )  # fmt: skip
 
 
-def _drift(_: Settings, reader: Reader, __: date) -> Iterator[Finding]:
+def _drift(_: Settings, reader: Reader, __: date) -> Iterator[Check]:
     nights = published_nights(reader)[-1:]
     rows = fetch_published(
         reader, DRIFT_ALERT_RATE, nights, ["entity_type", "verdict"], slice=[ALL]
@@ -249,4 +249,4 @@ def _drift(_: Settings, reader: Reader, __: date) -> Iterator[Finding]:
     for row in sorted(rows_of(rows), key=lambda row: row["entity_type"]):
         verdict = row["verdict"]
         state: Literal["ok", "look"] = "ok" if verdict in _CALM else "look"
-        yield Finding(f"drift of {row['entity_type']}", state, VERDICTS.get(verdict, verdict))
+        yield Check(f"drift of {row['entity_type']}", state, VERDICTS.get(verdict, verdict))

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from shoal.contracts import OUTLIERS, SUPPRESSIONS, VERDICTS
 from shoal.errors import DataError, ShoalError, UsageError, did_you_mean
 from shoal.hunt.entities import KnownEntities
-from shoal.lake import Lake, Reader, fetch_published, find_night, require_published, rows_of
+from shoal.lake import Lake, Night, Reader, fetch_published, find_night, require_published, rows_of
 from shoal.models.suppressions import SCOPES as RULE_SCOPES
 from shoal.models.suppressions import Suppression
 
@@ -225,16 +225,36 @@ def make_suppression(
 
 def preview(reader: Reader, rule: Suppression) -> Preview:
     """What a rule would have hidden on the last nights."""
-    nights = require_published(reader)[-PREVIEW_NIGHTS:]
-    lines = rows_of(fetch_published(reader, OUTLIERS, nights, entity_type=[rule.entity_type]))
-    hidden = [line for line in lines if rule.matches(line)]
-    bad = {
-        (row["event_date"], row["entity_id"])
-        for row in rows_of(reader.fetch(VERDICTS, entity_type=[rule.entity_type]))
-        if row["verdict"] != "benign"
-    }
-    confirmed = sum((line["event_date"], line["entity_id"]) in bad for line in hidden)
-    return Preview(len(nights), len(lines), len(hidden), confirmed)
+    return _PastLists.of(reader).preview(rule)
+
+
+@dataclass(frozen=True)
+class _PastLists:
+    """Lines of the last nights, and which of them somebody has found bad."""
+
+    nights: Sequence[Night]
+    lines: Sequence[Mapping[str, Any]]
+    bad: set[tuple[date, str, str]]
+
+    @classmethod
+    def of(cls, reader: Reader) -> Self:
+        nights = require_published(reader)[-PREVIEW_NIGHTS:]
+        columns = ["event_date", "entity_type", "entity_id", "verdict"]
+        bad = {
+            (row["event_date"], row["entity_type"], row["entity_id"])
+            for row in rows_of(reader.fetch(VERDICTS, columns))
+            if row["verdict"] != "benign"
+        }
+        return cls(nights, rows_of(fetch_published(reader, OUTLIERS, nights)), bad)
+
+    def preview(self, rule: Suppression) -> Preview:
+        of_type = [line for line in self.lines if line["entity_type"] == rule.entity_type]
+        hidden = [line for line in of_type if rule.matches(line)]
+        confirmed = sum(
+            (line["event_date"], line["entity_type"], line["entity_id"]) in self.bad
+            for line in hidden
+        )
+        return Preview(len(self.nights), len(of_type), len(hidden), confirmed)
 
 
 def record_suppression(lake: Lake, rule: Suppression) -> bool:
@@ -276,11 +296,11 @@ def told_suppressions(reader: Reader) -> list[dict[str, Any]]:
     Columns of ``suppressions``, ``lines`` and ``hidden``, ``confirmed_bad``, and ``state``: over
     (its end is past), broad (it hides much of its type's lines), stale (it hides none), or in force
     """
-    nights = require_published(reader)
-    last = nights[-1].event_date
+    past = _PastLists.of(reader)
+    last = past.nights[-1].event_date
     found = []
     for rule in read_suppressions(reader):
-        seen = preview(reader, rule)
+        seen = past.preview(rule)
         is_past = rule.expiry_date <= last + _ONE_DAY
         state = "over" if is_past else "broad" if seen.is_broad else "in force"
         if state == "in force" and not seen.hidden:
