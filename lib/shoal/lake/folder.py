@@ -81,7 +81,7 @@ class FolderLake:
 
     def _files(self, table: Table) -> SubTreeFileSystem | None:
         """Arrow's own files for a folder: delta-rs' go through Python, from threads that may
-        outlive it (delta-rs #2184: aborts at the end of one process in ten)."""
+        outlive it (delta-rs #2184: two of nine processes aborted at their end)."""
         if has_scheme(self.path):
             return None
         return SubTreeFileSystem(f"{self.path}/{table.name}", LocalFileSystem())
