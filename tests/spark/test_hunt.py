@@ -60,7 +60,7 @@ def test_a_timeline_has_every_night_and_what_it_said(
             row["event_date"]: row.asDict(recursive=True)
             for row in read_published(warehouse, table, nights).where(is_own).collect()
         }
-        for table in (ENTITY_SCORES, OUTLIERS, RUNS, UNSCORED)
+        for table in (ENTITY_SCORES, OUTLIERS, UNSCORED)
     }
     assert told["outliers"]
     for row in found:
