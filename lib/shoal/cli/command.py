@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from shoal.config import load_settings
 from shoal.errors import DataError, ShoalError
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from shoal.pipelines.context import Context
 
 log = logging.getLogger("shoal")
+
+T = TypeVar("T")
 
 _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 _CAUSE = re.compile(r"^Caused by: (?:[\w$]+\.)*(\w+(?:Exception|Error): .*)$", re.MULTILINE)
@@ -34,8 +36,24 @@ def run_command(
     strict: bool = False,
 ) -> Any:
     """Load the configuration, open the session and do the work of one command."""
+    settings = _set_up(conf, overrides)
+    return _in_session(command, settings, work, is_recorded=is_recorded, strict=strict)
+
+
+def _set_up(conf: str, overrides: Sequence[str] | None) -> "Settings":
     settings = load_settings(conf, overrides or [])
     set_up_logging(settings.log.level, settings.log.format)
+    return settings
+
+
+def _in_session(
+    command: str,
+    settings: "Settings",
+    work: Callable[["Context"], Any],
+    *,
+    is_recorded: bool,
+    strict: bool,
+) -> Any:
     # pyspark is slow to import: help and faults of the configuration come first
     from shoal.pipelines.context import open_context
     from shoal.spark.session import start_session
@@ -55,11 +73,10 @@ def answer(
     command: str,
     conf: str,
     overrides: Sequence[str] | None,
-    work: Callable[["Settings", "Lake"], str],
-) -> str:
+    work: Callable[["Settings", "Lake"], T],
+) -> T:
     """Do a work that reads a little, or adds rows: without a session where delta-rs can."""
-    settings = load_settings(conf, overrides or [])
-    set_up_logging(settings.log.level, settings.log.format)
+    settings = _set_up(conf, overrides)
     if settings.storage.path is not None:
         from deltalake.exceptions import DeltaError
         from pyarrow import ArrowException
@@ -71,15 +88,14 @@ def answer(
             return work(settings, FolderLake(path))
         except (DeltaError, ArrowException, OSError) as error:
             log.warning("%s can't be read as it is (%s): asking Spark", path, in_words(error))
-    return str(
-        run_command(
-            command,
-            conf,
-            overrides,
-            lambda context: work(context.settings, context.warehouse),
-            is_recorded=False,
-        )
+    found: T = _in_session(
+        command,
+        settings,
+        lambda context: work(settings, context.warehouse),
+        is_recorded=False,
+        strict=False,
     )
+    return found
 
 
 def replace_file(path: Path, text: str) -> None:

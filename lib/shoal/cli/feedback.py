@@ -16,6 +16,7 @@ from shoal.cli.options import (
     SetOption,
     TypeOption,
     one_day,
+    optional_day,
     wanted_form,
 )
 from shoal.errors import UsageError
@@ -52,6 +53,7 @@ def verdict(
 ) -> None:  # fmt: skip
     """Say what was found about an entity's night, or about those of a file."""
     from shoal.hunt.feedback import Finding, read_findings, record_verdicts
+    from shoal.report.text import counted
 
     if (file is None) == (entity is None):
         raise UsageError("name either an entity, or a --file")
@@ -60,15 +62,15 @@ def verdict(
     elif found is None or why is None:
         raise UsageError("a verdict needs --is and --why")
     else:
-        at = one_day("--date", day) if day else None
+        at = optional_day("--date", day)
         findings = [Finding(str(entity), found, why, at, entity_type, scope)]
-    end = one_day("--until", until) if until else None
+    end = optional_day("--until", until)
 
     def work(_: "Settings", lake: "Lake") -> str:
         names = record_verdicts(lake, findings, owner=owner or getpass.getuser(), until=end)
         known = len(findings) - len(names)
         told = f", {known:,} known already" if known else ""
-        return f"{len(names):,} verdict{'s' if len(names) != 1 else ''} written{told}"
+        return f"{counted(len(names), 'verdict')} written{told}"
 
     print(answer("verdict", conf, overrides, work))
 
@@ -84,7 +86,7 @@ def verdicts(
     from shoal.report.pages import verdicts_page
 
     wanted = wanted_form(form)
-    first = one_day("--since", since) if since else None
+    first = optional_day("--since", since)
 
     def work(_: "Settings", lake: "Lake") -> str:
         return verdicts_page(told_verdicts(lake, first), wanted)
@@ -158,7 +160,7 @@ def sample(
     from shoal.report.pages import sample_page
 
     wanted = wanted_form(form)
-    at = one_day("--date", day) if day else None
+    at = optional_day("--date", day)
 
     def work(_: "Settings", lake: "Lake") -> str:
         night, found = sample_night(lake, at, size=size, entity_type=entity_type)

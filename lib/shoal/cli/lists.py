@@ -13,13 +13,14 @@ from shoal.cli.options import (
     FormatOption,
     SetOption,
     TypeOption,
-    one_day,
+    optional_day,
     wanted_form,
 )
 from shoal.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from shoal.config import Settings
+    from shoal.hunt.report import NightReport
     from shoal.lake import Reader
     from shoal.pipelines.context import Context
 
@@ -51,7 +52,7 @@ def outliers(
     from shoal.report.pages import list_page
 
     wanted = wanted_form(form)
-    at = one_day("--date", day) if day else None
+    at = optional_day("--date", day)
 
     def work(_: "Settings", reader: "Reader") -> str:
         found = list_outliers(
@@ -83,7 +84,7 @@ def export(
 
     if form not in FORMS:
         raise UsageError(f"--to {form!r} is not one of {', '.join(FORMS)}")
-    at = one_day("--date", day) if day else None
+    at = optional_day("--date", day)
 
     def work(_: "Settings", reader: "Reader") -> str:
         return export_lines(list_outliers(reader, at, with_hidden=with_hidden).lines, form)
@@ -105,16 +106,14 @@ def report(
     """Write a night as one page of HTML that needs no network."""
     from shoal.hunt.report import night_report, report_page
 
-    at = one_day("--date", day) if day else None
-    nights: list[str] = []
+    at = optional_day("--date", day)
 
-    def work(_: "Settings", reader: "Reader") -> str:
-        found = night_report(reader, at)
-        nights.append(found.night.event_date.isoformat())
-        return report_page(found)
+    def work(_: "Settings", reader: "Reader") -> "NightReport":
+        return night_report(reader, at)
 
-    page = answer("report", conf, overrides, work)
-    path = Path(out or f"shoal-{nights[-1]}.html")
+    found = answer("report", conf, overrides, work)
+    page = report_page(found)
+    path = Path(out or f"shoal-{found.night.event_date}.html")
     replace_file(path, page)
     print(f"{path}: {len(page.encode()):,} bytes")
 
@@ -130,7 +129,7 @@ def explain(
     from shoal.report.pages import entity_page
 
     wanted = wanted_form(form)
-    at = one_day("--date", day) if day else None
+    at = optional_day("--date", day)
 
     def work(settings: "Settings", reader: "Reader") -> str:
         top = settings.outliers.reasons
@@ -153,7 +152,7 @@ def timeline(
     from shoal.report.pages import timeline_page
 
     wanted = wanted_form(form)
-    until = one_day("--date", day) if day else None
+    until = optional_day("--date", day)
 
     def work(_: "Settings", reader: "Reader") -> str:
         found = entity_timeline(reader, entity, entity_type=entity_type, until=until, last=last)
@@ -175,7 +174,7 @@ def peers(
     from shoal.report.pages import peers_page
 
     wanted = wanted_form(form)
-    at = one_day("--date", day) if day else None
+    at = optional_day("--date", day)
 
     def work(_: "Settings", reader: "Reader") -> str:
         found = nearest_peers(reader, entity, at, entity_type=entity_type, top=top)
@@ -201,7 +200,7 @@ def rare(
     from shoal.report.pages import rare_page
 
     wanted = wanted_form(form)
-    at = one_day("--date", day) if day else None
+    at = optional_day("--date", day)
 
     def work(_: "Settings", reader: "Reader") -> str:
         night, found = rare_values(
@@ -245,7 +244,7 @@ def clusters(
     from shoal.report.pages import tables_page
 
     wanted = wanted_form(form)
-    event_date = one_day("--date", day) if day else None
+    event_date = optional_day("--date", day)
 
     def work(context: "Context") -> str:
         found = compare_clusters(
@@ -265,13 +264,7 @@ def doctor(
     from shoal.report.pages import doctor_page
 
     wanted = wanted_form(form)
-    lacking: list[str] = []
-
-    def work(settings: "Settings", reader: "Reader") -> str:
-        found = examine(settings, reader)
-        lacking[:] = [one.about for one in found if one.state == "missing"]
-        return doctor_page([vars(one) for one in found], wanted)
-
-    print(answer("doctor", conf, overrides, work))
-    if lacking:
+    found = answer("doctor", conf, overrides, examine)
+    print(doctor_page([vars(one) for one in found], wanted))
+    if lacking := [one.about for one in found if one.state == "missing"]:
         raise DataError(f"missing: {', '.join(lacking)}")

@@ -11,7 +11,7 @@ from shoal.cli.options import (
     FormatOption,
     SetOption,
     TypeOption,
-    one_day,
+    optional_day,
     wanted_form,
 )
 from shoal.errors import UsageError
@@ -103,7 +103,7 @@ def rollback(
     """Take a version back: what served before it serves again."""
     from shoal.pipelines.model_versions import roll_back
 
-    day = one_day("--from", since) if since else None
+    day = optional_day("--from", since)
 
     def work(context: "Context") -> str:
         return roll_back(context, version, day, reason)

@@ -38,6 +38,11 @@ def wanted_form(text: str) -> Form:
     raise UsageError(f"--format {text!r} is not one of {', '.join(FORMS)}")
 
 
+def optional_day(option: str, text: str | None) -> date | None:
+    """The day that an option names, if it is given; see `one_day`."""
+    return one_day(option, text) if text else None
+
+
 def one_day(option: str, text: str) -> date:
     """The day that an option names.
 

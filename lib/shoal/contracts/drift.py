@@ -32,6 +32,9 @@ MOVES = T.ArrayType(
     )
 )
 
+OF_THE_FLEET = ("population", "data", "model")
+"""Verdicts of a night that say something of the fleet: individuals stray on any night."""
+
 DRIFT_CLUSTERS = Table(
     name="drift_clusters",
     doc="Clusters of a night matched with those of an earlier one, on the entities seen in both, "

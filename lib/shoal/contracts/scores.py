@@ -253,6 +253,9 @@ UNSCORED = Table(
     is_night=True,
 )
 
+BENIGN, BAD = "benign", ("suspicious", "malicious")
+"""What may be found of an entity's day."""
+
 VERDICTS = Table(
     name="verdicts",
     doc="What an analyst found; append-only.",

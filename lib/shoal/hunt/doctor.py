@@ -5,18 +5,20 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
 
 from shoal.config import Settings
 from shoal.contracts import DRIFT_ALERT_RATE, RUNS, TABLES
+from shoal.contracts.drift import OF_THE_FLEET
 from shoal.contracts.scores import SILENT
 from shoal.errors import ShoalError
-from shoal.lake import Night, Reader, fetch_published, published_nights, read_nights, rows_of
+from shoal.lake import Lake, Night, Reader, fetch_published, read_nights, rows_of
 from shoal.lake.folder import has_scheme
 from shoal.models.alert_rate import VERDICTS
 from shoal.models.histograms import ALL
@@ -25,7 +27,6 @@ from shoal.models.registry import golden_models, golden_nights, read_changes, va
 OLDEST_JAVA = 17
 LATE_DAYS = 2
 """Days after which the last night should be out."""
-_CALM = ("none", "individuals", "unknown")
 _JAVA = re.compile(r'version "(\d+)')
 _REQUIRED = re.compile(r"^([A-Za-z0-9._-]+)")
 
@@ -44,18 +45,23 @@ class Check:
     said: str
 
 
-def examine(settings: Settings, reader: Reader, *, today: date | None = None) -> list[Check]:
+def examine(settings: Settings, lake: Lake, *, today: date | None = None) -> list[Check]:
     """Look at everything; what a fault keeps from being looked at is said to be that."""
     day = today or datetime.now(UTC).date()
     found = [*_installation(), *_configuration(settings)]
-    tables = _tables(reader)
+    tables = _tables(lake)
     found += tables
     if any(one.state == "missing" for one in tables):
         found.append(Check("nights", "missing", "the tables have to be made first"))
         return found
-    for look in (_nights, _last_run, _models, _drift):
+    every = read_nights(lake)
+    nights = [night for night in every if night.state == "published"]
+    looks = [partial(_nights, every, nights, day), partial(_last_run, lake)]
+    if nights:
+        looks += [partial(_models, settings, lake, nights[-1]), partial(_drift, lake, nights[-1])]
+    for look in looks:
         try:
-            found += look(settings, reader, day)
+            found += look()
         except ShoalError as error:
             found.append(Check("nights", "missing", str(error)))
     return found
@@ -130,11 +136,11 @@ def _is_there(pattern: str) -> bool:
     return bool(glob.glob(pattern))  # noqa: PTH207 - Path's own takes no absolute pattern
 
 
-def _tables(reader: Reader) -> list[Check]:
+def _tables(lake: Lake) -> list[Check]:
     faults = []
     for table in TABLES:
         try:
-            reader.fetch(table, table.key, **{table.key[0]: []})
+            lake.check(table)
         except ShoalError as error:
             faults.append(Check(f"table {table.name}", "missing", str(error)))
     if len(faults) == len(TABLES):
@@ -142,9 +148,8 @@ def _tables(reader: Reader) -> list[Check]:
     return faults or [Check("tables", "ok", f"all {len(TABLES)}, in this Shoal's versions")]
 
 
-def _nights(_: Settings, reader: Reader, today: date) -> Iterator[Check]:
-    nights = published_nights(reader)
-    hidden = [night for night in read_nights(reader) if night.state != "published"]
+def _nights(every: Sequence[Night], nights: Sequence[Night], today: date) -> Iterator[Check]:
+    hidden = [night for night in every if night.state != "published"]
     if hidden:
         days = ", ".join(str(night.event_date) for night in hidden[:5])
         yield Check(
@@ -168,7 +173,7 @@ def _nights(_: Settings, reader: Reader, today: date) -> Iterator[Check]:
     yield _unscored(last)
 
 
-def _gaps(nights: list[Night]) -> list[date]:
+def _gaps(nights: Sequence[Night]) -> list[date]:
     known = {night.event_date for night in nights}
     last = nights[-1].event_date
     window = [last - timedelta(days=n) for n in range(28)]
@@ -190,7 +195,7 @@ def _unscored(last: Night) -> Check:
     return Check("last night", "ok", told)
 
 
-def _last_run(_: Settings, reader: Reader, __: date) -> Iterator[Check]:
+def _last_run(reader: Reader) -> Iterator[Check]:
     rows = rows_of(
         reader.fetch(RUNS, ["step", "state", "message", "faults", "exit_code", "written_ts"])
     )
@@ -212,11 +217,7 @@ def _last_run(_: Settings, reader: Reader, __: date) -> Iterator[Check]:
         yield Check("last run", "ok", f"`shoal {name}` of {when} is done, without faults")
 
 
-def _models(settings: Settings, reader: Reader, _: date) -> Iterator[Check]:
-    nights = published_nights(reader)
-    if not nights:
-        return
-    last = nights[-1]
+def _models(settings: Settings, reader: Reader, last: Night) -> Iterator[Check]:
     for kind in settings.entity_types:
         model = last.model_versions.get(kind)
         if model is None:
@@ -241,12 +242,10 @@ def _models(settings: Settings, reader: Reader, _: date) -> Iterator[Check]:
         )  # fmt: skip
 
 
-def _drift(_: Settings, reader: Reader, __: date) -> Iterator[Check]:
-    nights = published_nights(reader)[-1:]
-    rows = fetch_published(
-        reader, DRIFT_ALERT_RATE, nights, ["entity_type", "verdict"], slice=[ALL]
-    )
+def _drift(reader: Reader, last: Night) -> Iterator[Check]:
+    columns = ["entity_type", "verdict"]
+    rows = fetch_published(reader, DRIFT_ALERT_RATE, [last], columns, slice=[ALL])
     for row in sorted(rows_of(rows), key=lambda row: row["entity_type"]):
         verdict = row["verdict"]
-        state: Literal["ok", "look"] = "ok" if verdict in _CALM else "look"
+        state: Literal["ok", "look"] = "ok" if verdict in VERDICTS.keys() - OF_THE_FLEET else "look"
         yield Check(f"drift of {row['entity_type']}", state, VERDICTS.get(verdict, verdict))

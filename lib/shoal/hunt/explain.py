@@ -21,7 +21,7 @@ from shoal.hunt.attribution import attribute_change
 from shoal.hunt.entities import KnownEntities
 from shoal.lake import Night, Reader, fetch_published, find_night, rows_of
 from shoal.models.peer_models import PeerModel
-from shoal.models.reasons import PeerQuestion, count_sharing, line_reasons
+from shoal.models.reasons import count_sharing, line_reasons, peer_question
 from shoal.models.registry import load_versions, version_served
 from shoal.models.vectors import BUILTIN, profile_parts, table_values
 
@@ -82,7 +82,7 @@ def entity_features(
     DataError
         If there is none, naming one that is spelt alike, or several types share the name.
     """
-    known = KnownEntities.of(reader, night, [entity_id])
+    known = KnownEntities.of(reader, [night], [entity_id])
     kind, name = known.resolve(entity_id, entity_type)
     return fetch_published(reader, ENTITY_FEATURES, [night], entity_type=[kind], entity_id=[name])
 
@@ -134,19 +134,7 @@ def _peers_sharing(
             "counts": counts,
         }
     )
-    questions = [
-        PeerQuestion(
-            found["event_date"],
-            found["entity_type"],
-            found["slice"],
-            found["entity_id"],
-            0 if reason["term"] else names.index(reason["feature"]),
-            reason["value"],
-            reason["direction"] == "high",
-            reason["term"],
-        )
-        for reason in reasons
-    ]
+    questions = [peer_question(found, names, reason) for reason in reasons]
     found_of = count_sharing(batch, questions).set_index("question")
     return [
         {name: int(found_of[name].get(i, 0)) for name in ("peers_sharing", "peers")}

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from shoal.contracts import OUTLIERS, SUPPRESSIONS, VERDICTS
+from shoal.contracts.scores import BAD, BENIGN
 from shoal.errors import DataError, ShoalError, UsageError, did_you_mean
 from shoal.hunt.entities import KnownEntities
 from shoal.lake import Lake, Night, Reader, fetch_published, find_night, require_published, rows_of
 from shoal.models.suppressions import SCOPES as RULE_SCOPES
 from shoal.models.suppressions import Suppression
 
-FOUND = ("benign", "suspicious", "malicious")
+FOUND = (BENIGN, *BAD)
 SCOPES = {
     "day": "that entity's day alone",
     "entity": "later days of the entity that look alike",
@@ -127,9 +128,9 @@ def _resolve(lake: Lake, findings: Sequence[Finding]) -> list[dict[str, Any]]:
             _require_known(finding)
             if day not in known:
                 names = [other.entity_id for other in findings if other.event_date == day]
-                known[day] = KnownEntities.of(lake, find_night(lake, day), names)
+                known[day] = KnownEntities.of(lake, [find_night(lake, day)], names)
             kind, name = known[day].resolve(finding.entity_id, finding.entity_type)
-            night = known[day].night.event_date
+            night = known[day].nights[-1].event_date
             found.append({"event_date": night, "entity_type": kind, "entity_id": name})
         except ShoalError as error:
             faults.append(f"{number}: {error}" if len(findings) > 1 else str(error))
@@ -243,7 +244,7 @@ class _PastLists:
         bad = {
             (row["event_date"], row["entity_type"], row["entity_id"])
             for row in rows_of(reader.fetch(VERDICTS, columns))
-            if row["verdict"] != "benign"
+            if row["verdict"] != BENIGN
         }
         return cls(nights, rows_of(fetch_published(reader, OUTLIERS, nights)), bad)
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from shoal.contracts import ENTITY_FEATURES, ENTITY_SCORES
+from shoal.contracts import ENTITY_SCORES
 from shoal.errors import DataError
 from shoal.hunt.entities import KnownEntities
+from shoal.hunt.places import night_places
 from shoal.lake import Night, Reader, fetch_published, find_night, rows_of
 from shoal.models.registry import load_global, version_served
-from shoal.models.vectors import BUILTIN
 
 _SCORED = ("cluster_id", "anomaly_score")
 
@@ -72,21 +72,16 @@ def nearest_peers(
         If there is no such entity on that night, or no model has scored its type.
     """
     night = find_night(reader, event_date)
-    known = KnownEntities.of(reader, night, [entity_id])
+    known = KnownEntities.of(reader, [night], [entity_id])
     kind, name = known.resolve(entity_id, entity_type)
     version = night.model_versions.get(kind)
     if version is None:
         raise DataError(f"no model served {kind} on {night.event_date}: nobody has a place")
     model = load_global(reader, version_served(kind, version))
-    features = model.columns if model.feature_set == BUILTIN else ("values",)
-    columns = ["entity_id", "slice", *features, *(["profile"] if model.profile else [])]
-    rows = fetch_published(reader, ENTITY_FEATURES, [night], columns, entity_type=[kind])
-    values, _ = model.vectors(rows)
-    preparation = model.geometry.preparation
-    places = preparation.project(preparation.standardize(values))
-    names = rows["entity_id"].to_pylist()
+    places = night_places(reader, night, model)
+    names, slices = places.names, places.slices
     here = names.index(name)
-    distance = np.linalg.norm(places - places[here], axis=1)
+    distance = np.linalg.norm(places.coordinates - places.coordinates[here], axis=1)
     order = [int(i) for i in np.lexsort((names, distance)) if i != here][:top]
     scores = _scores_of(reader, night, kind, [names[i] for i in (here, *order)])
 
@@ -94,13 +89,12 @@ def nearest_peers(
         return {
             "entity_type": kind,
             "entity_id": names[place],
-            "slice": rows["slice"][place].as_py(),
+            "slice": slices[place],
             **scores.get(names[place], dict.fromkeys(_SCORED)),
         }
 
     nearest = [told(place) | {"distance": float(distance[place])} for place in order]
-    own_slice = rows["slice"].to_pylist().count(rows["slice"][here].as_py())
-    return Peers(night.event_date, told(here), nearest, own_slice - 1)
+    return Peers(night.event_date, told(here), nearest, slices.count(slices[here]) - 1)
 
 
 def _scores_of(

@@ -65,42 +65,35 @@ def rare_values(
         end=night.event_date - timedelta(days=1),
     )
     if past and len(few):
-        few = few.join(
-            _seen(reader, past, few, wanted["entity_type"]), _VALUE, join_type="left anti"
-        )
+        seen = _with_values(reader, past, few, entity_type, _VALUE)
+        few = few.join(seen.group_by(_VALUE).aggregate([]), _VALUE, join_type="left anti")
     if not len(few):
         return night, []
-    return night, _told(reader, night, few, wanted["entity_type"])
+    return night, _told(reader, night, few, entity_type)
 
 
-def _seen(
-    reader: Reader, nights: Sequence[Night], values: pa.Table, entity_type: Sequence[str]
+def _with_values(
+    reader: Reader,
+    nights: Sequence[Night],
+    values: pa.Table,
+    entity_type: str,
+    columns: Sequence[str],
 ) -> pa.Table:
-    """Those of the values that some entity showed on some of the nights."""
-    found = fetch_published(
+    """Rows of some nights that have the values: those, and other pairs of their parts."""
+    return fetch_published(
         reader,
         ENTITY_ACTIVITY,
         nights,
-        _VALUE,
-        entity_type=entity_type,
+        columns,
+        entity_type=[entity_type],
         dimension=set(values["dimension"].to_pylist()),
         value=set(values["value"].to_pylist()),
     )
-    return found.group_by(_VALUE).aggregate([])
 
 
-def _told(
-    reader: Reader, night: Night, values: pa.Table, entity_type: Sequence[str]
-) -> list[dict[str, Any]]:
-    rows = fetch_published(
-        reader,
-        ENTITY_ACTIVITY,
-        [night],
-        ["entity_id", *_VALUE, *_TOLD],
-        entity_type=entity_type,
-        dimension=set(values["dimension"].to_pylist()),
-        value=set(values["value"].to_pylist()),
-    )
+def _told(reader: Reader, night: Night, values: pa.Table, entity_type: str) -> list[dict[str, Any]]:
+    columns = ["entity_id", *_VALUE, *_TOLD]
+    rows = _with_values(reader, [night], values, entity_type, columns)
     wanted = {(row["dimension"], row["value"]) for row in values.to_pylist()}
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows_of(rows):

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from shoal.contracts import (
     DRIFT_ALERT_RATE,
     DRIFT_CLUSTERS,
-    ENTITY_FEATURES,
     ENTITY_SCORES,
     INGEST_FILES,
     MODEL_CANDIDATES,
@@ -21,14 +20,13 @@ from shoal.contracts import (
 )
 from shoal.errors import DataError
 from shoal.hunt.lists import OutlierList, list_outliers
+from shoal.hunt.places import night_places
 from shoal.lake import Night, Reader, fetch_published, published_nights, rows_of
 from shoal.models.cluster_rows import OVERALL, PREVIOUS
 from shoal.models.histograms import ALL
-from shoal.models.peer_models import PeerModel
-from shoal.models.registry import load_global, version_served
-from shoal.models.vectors import BUILTIN
+from shoal.models.registry import load_global, valid_from, version_served
 from shoal.report.html import render_page
-from shoal.report.lines import list_heading
+from shoal.report.lines import list_in_short
 from shoal.report.plots import alert_rates, migration, selection_curve, shoal_map
 
 Array = NDArray[np.float64]
@@ -137,13 +135,19 @@ def _types(reader: Reader, nights: Sequence[Night], outliers: OutlierList) -> li
     rates = rows_of(fetch_published(reader, DRIFT_ALERT_RATE, nights, slice=[ALL]))
     rates.sort(key=lambda row: row["event_date"])
     moves = rows_of(fetch_published(reader, DRIFT_CLUSTERS, [night], comparison=[PREVIOUS]))
+    candidates = rows_of(
+        reader.fetch(
+            MODEL_CANDIDATES,
+            valid_from_date={valid_from(version) for version in night.model_versions.values()},
+            model_version=night.model_versions.values(),
+        )
+    )
     kinds = sorted({row["entity_type"] for row in rates} | night.model_versions.keys())
     found = []
     for kind in kinds:
         version = night.model_versions.get(kind)
         own = [row for row in moves if row["entity_type"] == kind]
         overall = [row for row in own if row["shape"] == OVERALL]
-        candidates = reader.fetch(MODEL_CANDIDATES, model_version=[version]) if version else None
         found.append(
             TypeReport(
                 kind,
@@ -151,7 +155,7 @@ def _types(reader: Reader, nights: Sequence[Night], outliers: OutlierList) -> li
                 [row for row in rates if row["entity_type"] == kind],
                 overall[0] if overall else None,
                 [row for row in own if row["shape"] != OVERALL],
-                [] if candidates is None else rows_of(candidates),
+                [row for row in candidates if row["model_version"] == version],
                 _map(reader, night, kind, version, outliers) if version else None,
             )
         )
@@ -168,10 +172,11 @@ def _map(
         return None
     if model.geometry.mixture.means.shape[1] < 2:
         return None
-    names, places = _places(reader, night, kind, model)
-    order = np.argsort(names, kind="stable")
+    found = night_places(reader, night, model)
+    places = found.coordinates[:, :2]
+    order = np.argsort(found.names, kind="stable")
     step = max(1, -(-len(order) // MOST_POINTS))
-    where = dict(zip(names, places.tolist(), strict=True))
+    where = dict(zip(found.names, places.tolist(), strict=True))
     strays = {
         line["rank"]: (where[line["entity_id"]][0], where[line["entity_id"]][1])
         for line in outliers.lines
@@ -186,18 +191,6 @@ def _map(
         mixture.means[:, :2],
         covariances[:, :2, :2],
     )
-
-
-def _places(reader: Reader, night: Night, kind: str, model: PeerModel) -> tuple[list[str], Array]:
-    """Names, and places on the first two axes, of a night's entities."""
-    features = model.columns if model.feature_set == BUILTIN else ("values",)
-    columns = ["entity_id", *features, *(["profile"] if model.profile else [])]
-    rows = fetch_published(reader, ENTITY_FEATURES, [night], columns, entity_type=[kind])
-    values, _ = model.vectors(rows)
-    preparation = model.geometry.preparation
-    return rows["entity_id"].to_pylist(), preparation.project(preparation.standardize(values))[
-        :, :2
-    ]
 
 
 def _timelines(
@@ -273,12 +266,9 @@ def report_page(report: NightReport) -> str:
 
 def _facts(report: NightReport) -> dict[str, str]:
     night, outliers = report.night, report.outliers
-    heading = list_heading(
-        night.event_date.isoformat(), outliers.lines, outliers.scored, total=outliers.total
-    )
     hidden = sum(line["suppressed_by"] is not None for line in outliers.lines)
     facts = {
-        "In short": heading.partition(": ")[2],
+        "In short": list_in_short(outliers.lines, outliers.scored, total=outliers.total),
         "Verdicts": ", ".join(
             f"{own.entity_type} {own.tonight['verdict']}" for own in report.types if own.tonight
         ),

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from shoal.contracts import ENTITY_FEATURES, ENTITY_SCORES, OUTLIERS, UNSCORED, Table
-from shoal.errors import DataError, did_you_mean
-from shoal.lake import Night, Reader, fetch_published, require_published, rows_of
+from shoal.contracts import ENTITY_SCORES, OUTLIERS, UNSCORED, Table
+from shoal.errors import DataError
+from shoal.hunt.entities import KnownEntities
+from shoal.lake import Reader, fetch_published, require_published, rows_of
 
 _SCORED = ("anomaly_score", "severity", "slice", "cluster_id", "model_version")
 _LISTED = ("rank", "lane", "change", "case_id", "reasons", "suppressed_by")
@@ -36,8 +37,8 @@ def entity_timeline(
     if not nights:
         raise DataError(f"no night up to {until} is published")
     nights = nights[-last:]
-    kind = _kind_of(reader, nights, entity_id, entity_type)
-    name = entity_id.lower()
+    known = KnownEntities.of(reader, nights, [entity_id])
+    kind, name = known.resolve(entity_id, entity_type)
 
     def by_night(table: Table, columns: Sequence[str]) -> dict[date, dict[str, Any]]:
         found = fetch_published(
@@ -60,25 +61,3 @@ def entity_timeline(
         }
         for night in nights
     ]
-
-
-def _kind_of(
-    reader: Reader, nights: Sequence[Night], entity_id: str, entity_type: str | None
-) -> str:
-    """The type of an entity that some night knows."""
-    wanted = {} if entity_type is None else {"entity_type": [entity_type]}
-    known = fetch_published(
-        reader, ENTITY_FEATURES, nights, ["entity_type"], entity_id=[entity_id.lower()], **wanted
-    )
-    kinds = sorted(set(known["entity_type"].to_pylist()))
-    if len(kinds) == 1:
-        return str(kinds[0])
-    if kinds:
-        raise DataError(
-            f"{entity_id!r} is the name of several entities: add --type ({', '.join(kinds)})"
-        )
-    names = fetch_published(reader, ENTITY_FEATURES, nights[-1:], ["entity_id"], **wanted)
-    raise DataError(
-        f"no entity {entity_id!r} in the {len(nights)} nights up to {nights[-1].event_date}"
-        f"{did_you_mean(entity_id.lower(), set(names['entity_id'].to_pylist()))}"
-    )

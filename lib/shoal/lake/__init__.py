@@ -3,12 +3,13 @@
 from shoal.lake.folder import FolderLake, folder_of
 from shoal.lake.nights import (
     Night,
+    fetch_published,
     find_night,
     published_nights,
     read_nights,
     require_published,
 )
-from shoal.lake.reader import Lake, Reader, fetch_published, rows_of
+from shoal.lake.reader import Lake, Reader, rows_of
 
 __all__ = [
     "FolderLake",

@@ -69,6 +69,10 @@ class FolderLake:
             filter=reduce(and_, conditions) if conditions else None,
         )
 
+    def check(self, table: Table) -> None:
+        """Raise `ContractError` unless the table is there, in its contract's version."""
+        self._open(table)
+
     def append_rows(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append rows in one commit; absent columns are null.
 
@@ -96,10 +100,9 @@ class FolderLake:
                 raise
             if self.moment is not None:
                 found.load_as_version(self.moment)
-                self._opened[table.name] = found
-                return found
-            stored = (found.metadata().configuration or {}).get(VERSION_PROPERTY, "")
-            table.require_version(int(stored) if stored.isdigit() else 0, location)
+            else:
+                stored = (found.metadata().configuration or {}).get(VERSION_PROPERTY, "")
+                table.require_version(int(stored) if stored.isdigit() else 0, location)
             self._opened[table.name] = found
         return self._opened[table.name]
 

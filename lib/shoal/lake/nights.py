@@ -1,17 +1,15 @@
 """Which nights readers may see."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
-from shoal.contracts import NIGHTS
+import pyarrow as pa
+
+from shoal.contracts import NIGHTS, Table
 from shoal.errors import DataError
-
-if TYPE_CHECKING:
-    from shoal.lake.reader import Reader
+from shoal.lake.reader import Reader, rows_of
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,7 @@ class Night:
 def read_nights(reader: Reader, start: date | None = None, end: date | None = None) -> list[Night]:
     """Nights from ``start`` to ``end`` (both included, ``None`` is open), by date."""
     # One small row a night: all of them are read.
-    rows = reader.fetch(NIGHTS).to_pylist(maps_as_pydicts="strict")
-    found = [Night(**row) for row in rows]
+    found = [Night(**row) for row in rows_of(reader.fetch(NIGHTS))]
     return sorted(
         (
             night
@@ -85,3 +82,21 @@ def find_night(reader: Reader, event_date: date | None) -> Night:
         str(night.event_date) for night in sorted(nearest, key=lambda n: n.event_date)
     )
     raise DataError(f"the night {event_date} is not published; nearest: {named}")
+
+
+def fetch_published(
+    reader: Reader,
+    table: Table,
+    nights: Sequence[Night],
+    columns: Sequence[str] | None = None,
+    /,
+    **wanted: Collection[Any],
+) -> pa.Table:
+    """Rows of a night table that belong to the given nights."""
+    return reader.fetch(
+        table,
+        columns,
+        event_date=[night.event_date for night in nights],
+        run_id=[night.run_id for night in nights],
+        **wanted,
+    )

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from shoal.contracts import Table
-from shoal.lake.nights import Night
 
 
 class Reader(Protocol):
@@ -37,28 +36,13 @@ class Reader(Protocol):
 
 
 class Lake(Reader, Protocol):
-    """Reads tables and adds rows to them."""
+    """Reads tables, adds rows to them, and says whether they are there."""
+
+    def check(self, table: Table) -> None:
+        """Raise `ContractError` unless the table is there, in its contract's version."""
 
     def append_rows(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows in one commit; absent columns are null."""
-
-
-def fetch_published(
-    reader: Reader,
-    table: Table,
-    nights: Sequence[Night],
-    columns: Sequence[str] | None = None,
-    /,
-    **wanted: Collection[Any],
-) -> pa.Table:
-    """Rows of a night table that belong to the given nights."""
-    return reader.fetch(
-        table,
-        columns,
-        event_date=[night.event_date for night in nights],
-        run_id=[night.run_id for night in nights],
-        **wanted,
-    )
 
 
 def rows_of(table: pa.Table) -> list[dict[str, Any]]:

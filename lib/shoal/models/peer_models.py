@@ -21,7 +21,7 @@ from shoal.kernels.peer_model import (
     WeekReferences,
 )
 from shoal.kernels.profiles import ProfileAxes, Profiles
-from shoal.models.vectors import VectorRule, profile_parts, table_values
+from shoal.models.vectors import BUILTIN, VectorRule, profile_parts, table_values
 
 Array = NDArray[np.float64]
 PARENT = "parent"
@@ -78,6 +78,12 @@ class PeerModel:
     def columns(self) -> tuple[str, ...]:
         """Its features that are not coordinates of a profile."""
         return self.feature_names[: len(self.feature_names) - self.n_profile]
+
+    @property
+    def stored_columns(self) -> list[str]:
+        """Columns of ``entity_features`` that `vectors` reads."""
+        features = self.columns if self.feature_set == BUILTIN else ("values",)
+        return [*features, *(["profile"] if self.profile else [])]
 
     def vectors(self, rows: pa.Table) -> tuple[Array, Profiles]:
         """Rows of ``entity_features`` at hand as `vector_rule` would have them, and profiles."""

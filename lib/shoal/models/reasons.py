@@ -77,7 +77,9 @@ def add_reasons(
         model, golden = tonight.find(*of_entity), tonight.find_golden(*of_entity)
         reasons = line_reasons(line, model, golden, vector, profile, top=top) if model else []
         explained.append({**line, "novelty": novelty, "reasons": reasons})
-        questions += [_question(line, model, reason) for reason in reasons if model]
+        questions += [
+            peer_question(line, model.feature_names, reason) for reason in reasons if model
+        ]
     counts = iter(_count_sharing(questions, entity_days, scores))
     return [
         {**line, "reasons": [{**reason, **next(counts)} for reason in line["reasons"]]}
@@ -194,14 +196,22 @@ def _built_in(model: PeerModel, index: int) -> Feature | None:
     return FEATURE_BY_NAME.get(name) if model.feature_set == BUILTIN else None
 
 
-def _question(line: Mapping[str, Any], model: PeerModel, reason: Mapping[str, Any]) -> PeerQuestion:
+def peer_question(
+    line: Mapping[str, Any], names: Sequence[str], reason: Mapping[str, Any]
+) -> PeerQuestion:
+    """What is asked of a line's peers for one of its reasons.
+
+    Parameters
+    ----------
+    names : features in the order of ``features``
+    """
     term = reason["term"]
     return PeerQuestion(
         line["event_date"],
         line["entity_type"],
         line["slice"],
         line["entity_id"],
-        0 if term else model.feature_names.index(reason["feature"]),
+        0 if term else names.index(reason["feature"]),
         reason["value"],
         reason["direction"] == "high",
         term,

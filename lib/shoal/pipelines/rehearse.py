@@ -2,23 +2,21 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
 from pyspark.sql import functions as F
 
 from shoal.contracts import ENTITY_SCORES, OUTLIERS, VERDICTS
-from shoal.contracts.scores import BESIDE_LANES, MICROCLUSTER, STRAY
+from shoal.contracts.scores import BAD, BENIGN, BESIDE_LANES, MICROCLUSTER, STRAY
 from shoal.lake import Night, fetch_published, require_published, rows_of
-from shoal.models.listing import choose_lines, earlier_lines
+from shoal.models.listing import NightEntity, choose_lines, earlier_lines, night_entity
 from shoal.models.scoring import MOVED_WITHIN, add_past
 from shoal.models.thresholds import ListPolicy
 from shoal.pipelines.context import Context
 from shoal.spark.nights import read_published
 
-Line = tuple[date, str, str]
-_BAD = ("suspicious", "malicious")
 _LINE = ("event_date", "entity_type", "entity_id")
 
 
@@ -38,8 +36,8 @@ def rehearse(
 
     Returns
     -------
-    ``Nights``: by night lines, those in common with the published list, and news; ``In short``:
-    their means, the overlap, and of what verdicts say of these nights how much is on the lists
+    ``In short``, of both lists: lines a night, the overlap, and of what verdicts say of these
+    nights how much is on them; then by night: lines, those in common with the published list, news
 
     Raises
     ------
@@ -53,7 +51,7 @@ def rehearse(
     nights = every[-last:]
     told = rows_of(fetch_published(context.warehouse, OUTLIERS, nights))
     chosen = _choose(context, every, nights, policy, told)
-    published = {_key(row) for row in told if row["lane"] not in BESIDE_LANES}
+    published = {night_entity(row) for row in told if row["lane"] not in BESIDE_LANES}
     tables = {
         f"{len(nights)} nights by capacity {policy.capacity}": _by_night(
             nights, chosen, published, told
@@ -69,7 +67,7 @@ def _choose(
     nights: Sequence[Night],
     policy: ListPolicy,
     told: Iterable[Mapping[str, Any]],
-) -> dict[Line, str]:
+) -> dict[NightEntity, str]:
     """The lines of each night and their lanes."""
     warehouse, settings = context.warehouse, context.settings
     first = nights[0].event_date
@@ -82,14 +80,14 @@ def _choose(
         past_days=settings.score.self_days,
         max_p_value=settings.outliers.max_p_value,
     )
-    groups = {_key(row): row["rank"] for row in told if row["lane"] == MICROCLUSTER}
+    groups = {night_entity(row): row["rank"] for row in told if row["lane"] == MICROCLUSTER}
     members = warehouse.spark.createDataFrame(
         [*groups], "event_date date, entity_type string, entity_id string"
     )
     alone = scores.join(F.broadcast(members), list(_LINE), how="left_anti")
     earlier = rows_of(fetch_published(warehouse, OUTLIERS, before[-1:]))
     counts = {night.event_date: night.row_counts.get(ENTITY_SCORES.name, 0) for night in nights}
-    found: dict[Line, str] = dict.fromkeys(groups, MICROCLUSTER)
+    found: dict[NightEntity, str] = dict.fromkeys(groups, MICROCLUSTER)
     taken = {day: len({rank for key, rank in groups.items() if key[0] == day}) for day in counts}
     for row in choose_lines(alone, policy, earlier_lines(earlier), counts):
         day = row["event_date"]
@@ -97,14 +95,14 @@ def _choose(
             taken[day] += 1
             if taken[day] > policy.capacity:
                 continue
-        found[_key(row)] = row["lane"]
+        found[night_entity(row)] = row["lane"]
     return found
 
 
 def _by_night(
     nights: Sequence[Night],
-    chosen: Mapping[Line, str],
-    published: Collection[Line],
+    chosen: Mapping[NightEntity, str],
+    published: Collection[NightEntity],
     told: Sequence[Mapping[str, Any]],
 ) -> pd.DataFrame:
     rows = []
@@ -133,14 +131,18 @@ def _by_night(
 def _in_short(
     context: Context,
     nights: Sequence[Night],
-    lines: Collection[Line],
-    published: Collection[Line],
+    lines: Collection[NightEntity],
+    published: Collection[NightEntity],
 ) -> pd.DataFrame:
     days = {night.event_date for night in nights}
     verdicts = rows_of(context.warehouse.fetch(VERDICTS, [*_LINE, "verdict"]))
     known = {
-        what: {_key(row) for row in verdicts if row["event_date"] in days and row["verdict"] in of}
-        for what, of in (("bad", _BAD), ("benign", ("benign",)))
+        what: {
+            night_entity(row)
+            for row in verdicts
+            if row["event_date"] in days and row["verdict"] in of
+        }
+        for what, of in (("bad", BAD), ("benign", (BENIGN,)))
     }
     rows = []
     for name, own in (("rehearsed", set(lines)), ("published", set(published))):
@@ -157,7 +159,3 @@ def _in_short(
             }
         )
     return pd.DataFrame(rows)
-
-
-def _key(row: Mapping[str, Any]) -> Line:
-    return row["event_date"], row["entity_type"], row["entity_id"]

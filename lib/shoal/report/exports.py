@@ -13,7 +13,7 @@ from shoal import __version__
 from shoal.contracts.attack import TECHNIQUES
 from shoal.contracts.scores import techniques_of
 from shoal.log import plain
-from shoal.report.lines import evidence_text, reason_text, summary
+from shoal.report.lines import evidence_text, summary
 from shoal.report.text import json_value, number
 
 OCSF_VERSION = "1.6.0"
@@ -77,7 +77,7 @@ def ocsf_finding(line: Mapping[str, Any]) -> dict[str, Any]:
         "finding_info": {
             "uid": line["case_id"],
             "title": f"{kind} {name} strays from its peers {plain(line['slice'])}",
-            "desc": "; ".join(reason_text(reason) for reason in reasons),
+            "desc": summary(line, reasons=None),
             "types": ["Anomaly", line["lane"]],
             "created_time": _millis(_day(first)[1]),
             "modified_time": _millis(end),
@@ -155,7 +155,7 @@ def ecs_alert(line: Mapping[str, Any]) -> dict[str, Any]:
             "module": "shoal",
             "dataset": "shoal.outliers",
             "provider": "shoal",
-            "reason": "; ".join(reason_text(reason) for reason in reasons),
+            "reason": summary(line, reasons=None),
             "risk_score": float(line["anomaly_score"]),
             "risk_score_norm": score,
             "start": start.isoformat(),

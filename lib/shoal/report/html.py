@@ -14,11 +14,9 @@ from shoal import __version__
 from shoal.contracts.attack import TECHNIQUES
 from shoal.contracts.scores import MICROCLUSTER, techniques_of
 from shoal.log import plain
-from shoal.report.lines import evidence_text, reason_text
+from shoal.report.lines import WHOLE_BAR, evidence_text, reason_text, value_text
 from shoal.report.plots import sparkline
 from shoal.report.text import cell, number
-
-_WHOLE_BAR = 4.0
 
 
 def render_page(
@@ -87,7 +85,7 @@ def _block(
     line = members[0]
     is_group = line["lane"] == MICROCLUSTER
     points = timelines.get((line["entity_type"], line["entity_id"]), [])
-    whole = max([_WHOLE_BAR, *(score for _, score in points)])
+    whole = max([WHOLE_BAR, *(score for _, score in points)])
     reasons = line.get("reasons") or []
     return {
         "rank": line["rank"],
@@ -104,10 +102,7 @@ def _block(
         "case": line["case_id"],
         "hidden_by": line.get("suppressed_by"),
         "members": [member["entity_id"] for member in members] if is_group else [],
-        "shared": [
-            f"{item['dimension'].replace('_', ' ')} {item['value']}"
-            for item in line.get("shared") or []
-        ],
+        "shared": [value_text(item) for item in line.get("shared") or []],
         "reasons": [reason_text(reason) for reason in reasons],
         "evidence": [
             {"told": evidence_text(item), "first": cell(item["first_ts"]),

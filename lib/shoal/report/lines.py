@@ -6,8 +6,10 @@ from typing import Any
 
 from shoal.contracts.scores import BESIDE_LANES
 from shoal.log import plain
-from shoal.report.text import number
+from shoal.report.text import counted, number
 
+WHOLE_BAR = 4.0
+"""Score that fills a bar, where none is larger."""
 _COUNT_LIKE = {"bytes": "bytes", "seconds": "s", "share": "", "circle": "", "0 to 1": ""}
 
 
@@ -38,18 +40,21 @@ def _shared_text(reason: Mapping[str, Any]) -> str:
 def evidence_text(item: Mapping[str, Any]) -> str:
     """``program_port java>tcp/4444: 12 events, new, 1 entity has it``."""
     sharing = item["entities_sharing"]
-    count = item["event_count"]
-    parts = [f"{count:,} event{'s' if count != 1 else ''}"]
+    parts = [counted(item["event_count"], "event")]
     if item.get("is_new"):
         parts.append("new for it")
     others = sharing - 1
     parts.append(f"{others:,} other{'s' if others > 1 else ''}" if others else "nobody else")
-    name = str(item["dimension"]).replace("_", " ")
-    return f"{name} {plain(str(item['value']))}: {', '.join(parts)}"
+    return f"{value_text(item)}: {', '.join(parts)}"
 
 
-def summary(line: Mapping[str, Any], *, reasons: int = 2) -> str:
-    """The strongest reasons of a line in one string."""
+def value_text(item: Mapping[str, Any]) -> str:
+    """A value of a dimension: ``program port java>tcp/4444``."""
+    return f"{str(item['dimension']).replace('_', ' ')} {plain(str(item['value']))}"
+
+
+def summary(line: Mapping[str, Any], *, reasons: int | None = 2) -> str:
+    """The strongest reasons of a line, or all of them, in one string."""
     return "; ".join(reason_text(reason) for reason in (line.get("reasons") or [])[:reasons])
 
 
@@ -63,6 +68,11 @@ def flat(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def list_heading(night: str, lines: Sequence[Mapping[str, Any]], scored: int, *, total: int) -> str:
+    """A night, and its list in short; see `list_in_short`."""
+    return f"{night}: {list_in_short(lines, scored, total=total)}"
+
+
+def list_in_short(lines: Sequence[Mapping[str, Any]], scored: int, *, total: int) -> str:
     """How many were scored, and how many of the strays chance alone would bring.
 
     Parameters
@@ -71,7 +81,7 @@ def list_heading(night: str, lines: Sequence[Mapping[str, Any]], scored: int, *,
     total : lines of the whole night; of a part of them nothing is said about chance, which
         counts entities of every type and slice
     """
-    began = f"{night}: {scored:,} entity-days scored"
+    began = f"{scored:,} entity-days scored"
     if not total:
         return f"{began}, none strange enough for the list"
     if len(lines) < total:

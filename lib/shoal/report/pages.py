@@ -10,8 +10,16 @@ import pandas as pd
 
 from shoal.contracts.scores import MICROCLUSTER, MOVED, STRAY, techniques_of
 from shoal.log import plain
-from shoal.report.lines import evidence_text, flat, list_heading, reason_text, summary
-from shoal.report.text import Form, cell, number, render, wrapped
+from shoal.report.lines import (
+    WHOLE_BAR,
+    evidence_text,
+    flat,
+    list_heading,
+    reason_text,
+    summary,
+    value_text,
+)
+from shoal.report.text import Form, cell, counted, number, render, wrapped
 
 _LIST_COLUMNS = (
     "event_date",
@@ -74,7 +82,7 @@ def _group_block(members: Sequence[Mapping[str, Any]]) -> str:
     facts = f"     chance of such a group on a night {chance}, {since}, case {first['case_id']}"
     names = ", ".join(plain(member["entity_id"]) for member in members)
     shared = [
-        f"     > {item['dimension'].replace('_', ' ')} {plain(item['value'])}: new in the fleet"
+        f"     > {value_text(item)}: new in the fleet"
         for item in (first.get("shared") or [])[:_SHARED_SHOWN]
     ]
     return "\n".join(wrapped(text) for text in (head, facts, f"     {names}", *shared))
@@ -134,7 +142,7 @@ def entity_page(found: Mapping[str, Any], form: Form) -> str:
     """One entity's night."""
     if form != "table":
         facts = {k: v for k, v in found.items() if k not in {"reasons", "activity"}}
-        row = found if form == "json" else {**facts, "why": _all_reasons(found)}
+        row = found if form == "json" else {**facts, "why": summary(found, reasons=None)}
         return render([row], list(row), form)
     lists = {"reasons", "activity"}
     facts_text = [
@@ -151,10 +159,6 @@ def entity_page(found: Mapping[str, Any], form: Form) -> str:
         names = ["dimension", "value", "event_count", "first_ts", "last_ts"]
         parts.append(render(found["activity"], names, "table", width=WIDTH))
     return "\n\n".join(parts)
-
-
-def _all_reasons(found: Mapping[str, Any]) -> str:
-    return "; ".join(reason_text(reason) for reason in found.get("reasons") or [])
 
 
 def tables_page(tables: Mapping[str, pd.DataFrame], form: Form) -> str:
@@ -184,8 +188,6 @@ def _plain(value: Any) -> Any:
 
 _BAR_WIDTH = 24
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_WHOLE_BAR = 4.0
-"""Score that fills a bar, where none is larger."""
 
 
 def timeline_page(nights: Sequence[Mapping[str, Any]], form: Form) -> str:
@@ -196,7 +198,7 @@ def timeline_page(nights: Sequence[Mapping[str, Any]], form: Form) -> str:
         return render(rows, columns, form)
     last = nights[-1]
     scores = [night["anomaly_score"] or 0.0 for night in nights]
-    whole = max([_WHOLE_BAR, *scores])
+    whole = max([WHOLE_BAR, *scores])
     slices = [night["slice"] for night in nights if night["slice"]]
     told = f", {plain(slices[-1])}" if slices else ""
     head = f"{plain(last['entity_id'])}  {last['entity_type']}{told}: {len(nights)} nights"
@@ -240,11 +242,10 @@ def rare_page(
 
 
 def _rare_line(value: Mapping[str, Any]) -> str:
-    count = value["event_count"]
     names = ", ".join(plain(name) for name in value["entity_ids"])
     return wrapped(
-        f"{value['dimension'].replace('_', ' ')} {plain(value['value'])}: {names}, {count:,} "
-        f"event{'s' if count != 1 else ''} from {value['first_ts']:%H:%M:%S}"
+        f"{value_text(value)}: {names}, {counted(value['event_count'], 'event')} "
+        f"from {value['first_ts']:%H:%M:%S}"
     )
 
 

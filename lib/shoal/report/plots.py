@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from shoal.contracts.drift import OF_THE_FLEET
 from shoal.kernels.gaussians import Mixture
 
 Array = NDArray[np.float64]
@@ -82,7 +83,7 @@ def alert_rates(rates: Sequence[Mapping[str, Any]]) -> str:
         found = _numbers([row["alert_rate"] for row in rates])
         axes.plot(nights, found, color=_ACCENT, marker=".")
         for night, row in enumerate(rates):
-            if row["verdict"] in ("population", "data", "model"):
+            if row["verdict"] in OF_THE_FLEET:
                 axes.axvline(night, color=_ALARM, linewidth=0.8)
         axes.set_ylim(bottom=0)
         axes.set_xticks(nights[::step], [f"{row['event_date']:%d %b}" for row in rates[::step]])
@@ -95,8 +96,8 @@ def migration(pairs: Sequence[Mapping[str, Any]]) -> str:
     flows = _flows(pairs)
     if not flows:
         return ""
-    left = _stack({a for a, _, _ in flows}, _totals(flows, 0))
-    right = _stack({b for _, b, _ in flows}, _totals(flows, 1))
+    sums = _totals(flows, 0), _totals(flows, 1)
+    left, right = (_stack(side) for side in sums)
     total = sum(n for _, _, n in flows)
     with mpl.rc_context(_STYLE):
         figure, axes = _figure(6.4, 3.6)
@@ -110,12 +111,13 @@ def migration(pairs: Sequence[Mapping[str, Any]]) -> str:
             axes.fill_between(bend, low, low + share, color=colour, alpha=0.45, linewidth=0)
             used_left[before] += share
             used_right[now] += share
-        for side, stack, sums in ((0.0, left, _totals(flows, 0)), (1.0, right, _totals(flows, 1))):
+        for at, align, stack, own in (
+            (-0.02, "right", left, sums[0]),
+            (1.02, "left", right, sums[1]),
+        ):
             for name, start in stack.items():
-                height = sums[name] / total
                 axes.text(
-                    side - 0.02 if side == 0.0 else side + 0.02, start + height / 2,
-                    f"{name} ({sums[name]:,})", ha="right" if side == 0.0 else "left",
+                    at, start + own[name] / total / 2, f"{name} ({own[name]:,})", ha=align,
                     va="center", fontsize=8,
                 )  # fmt: skip
         axes.set(xlim=(-0.25, 1.25))
@@ -130,8 +132,11 @@ def selection_curve(candidates: Sequence[Mapping[str, Any]]) -> str:
         return ""
     with mpl.rc_context(_STYLE):
         figure, axes = _figure(6.4, 2.6)
-        for style, kind in zip(("-", "--", "-.", ":"), _kinds(own), strict=False):
-            of_kind = sorted((r["n_components"], r["bic"]) for r in own if _of(r, kind))
+        kinds = sorted({str(row["covariance_type"]) for row in own})
+        for style, kind in zip(("-", "--", "-.", ":"), kinds, strict=False):
+            of_kind = sorted(
+                (row["n_components"], row["bic"]) for row in own if row["covariance_type"] == kind
+            )
             axes.plot(*zip(*of_kind, strict=True), style, color=_ACCENT, label=kind, marker=".")
         for row in own:
             if row["is_chosen"]:
@@ -227,21 +232,13 @@ def _totals(flows: Sequence[tuple[str, str, int]], side: int) -> dict[str, int]:
     return sums
 
 
-def _stack(names: set[str], sums: Mapping[str, int]) -> dict[str, float]:
+def _stack(sums: Mapping[str, int]) -> dict[str, float]:
     """Where each cluster's bar begins, from 0 to 1."""
     total, at, found = sum(sums.values()), 0.0, {}
-    for name in sorted(names):
+    for name in sorted(sums):
         found[name] = at
         at += sums[name] / total
     return found
-
-
-def _kinds(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
-    return sorted({str(row["covariance_type"]) for row in candidates})
-
-
-def _of(row: Mapping[str, Any], kind: str) -> bool:
-    return bool(row["covariance_type"] == kind)
 
 
 def _numbers(values: Sequence[float | None]) -> Array:

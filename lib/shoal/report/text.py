@@ -42,6 +42,11 @@ def cell(value: Any) -> str:
     return plain(str(value))
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 event``, ``1,200 events``."""
+    return f"{count:,} {noun}{'s' if count != 1 else ''}"
+
+
 def number(value: float) -> str:
     """A number with three or four digits that matter."""
     if math.isnan(value):
