@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # Before numpy is imported: on few cores its threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -31,17 +31,40 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(folder)
 
 
+LONGEST_FIRST = ("tests/spark", "tests/spark/nights", "tests/e2e")
+"""Folders whose tests are dealt out before all others: what comes last must be short."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests in the order in which they are dealt out; of a folder it stays."""
+    places = {folder: place for place, folder in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(scope_of(item.nodeid).folder, len(places)))
+
+
+class Scope(NamedTuple):
+    """The folder and the file of a test."""
+
+    folder: str
+    file: str
+
+
+def scope_of(nodeid: str) -> Scope:
+    """Where a test is."""
+    file = nodeid.partition("::")[0]
+    return Scope(file.rpartition("/")[0], file)
+
+
 class FolderScheduling(LoadScopeScheduling):
     """Tests of one folder share nights, so they run in one process.
 
     Of a folder within it the nights are others: it goes to whichever process is free; and so does
-    each file of ``nights``, which all have nights of their own.
+    each file of those folders whose files have nights of their own.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        folder = file.rpartition("/")[0]
-        return file if folder.endswith("/nights") else folder
+        scope = scope_of(nodeid)
+        has_own = scope.folder in ("tests/spark/nights", "tests/e2e")
+        return scope.file if has_own else scope.folder
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling:
@@ -72,6 +95,14 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session = start_session(settings_for(tmp_path_factory.mktemp("unused")), name="tests")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten_tables() -> Iterator[None]:
+    """Delta keeps the state of every table it has seen for an hour: 30 MB a warehouse."""
+    yield
+    if (session := SparkSession.getActiveSession()) is not None:
+        session._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()  # type: ignore[union-attr]
 
 
 @pytest.fixture(scope="session")

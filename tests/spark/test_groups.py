@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from shoal.kernels.groups import Group
 from shoal.models.groups import NightGroup, groups_of
-from shoal.models.listing import EarlierLine, choose_lines
+from shoal.models.listing import EarlierLine, choose_lines, pool_of
 from shoal.models.scoring import add_past
 from shoal.models.thresholds import ListPolicy
 from shoal.spark.days import Windows
@@ -65,7 +65,8 @@ def test_six_hosts_are_one_line_and_a_role_is_none(spark: SparkSession, first_sh
     assert [group.group.members for group in groups] == [tuple(TAKEN)]
 
     with_past = add_past(scored, scored.where("false"), past_days=28, max_p_value=0.05)
-    lines = choose_lines(with_past, POLICY, {}, {NIGHT: len(scores())}, groups)
+    pool = pool_of(with_past, POLICY, groups)
+    lines = choose_lines(pool, POLICY, {}, {NIGHT: len(scores())}, groups)
     told = [line for line in lines if line["lane"] == "microcluster"]
     assert [line["entity_id"] for line in told] == TAKEN
     assert {line["rank"] for line in told} == {1}
@@ -86,7 +87,8 @@ def test_a_group_that_was_told_needs_less_to_be_told_again(spark: SparkSession) 
     with_past = add_past(scored, scored.where("false"), past_days=28, max_p_value=0.05)
 
     def lines(earlier: Mapping[tuple[str, str], EarlierLine]) -> list[tuple[str, str, str]]:
-        found = choose_lines(with_past, POLICY, earlier, {NIGHT: 60}, [weak])
+        pool = pool_of(with_past, POLICY, [weak])
+        found = choose_lines(pool, POLICY, earlier, {NIGHT: 60}, [weak])
         return [(line["entity_id"], line["lane"], line["change"]) for line in found]
 
     assert lines({}) == [(names[0], "stray", "new")]

@@ -13,12 +13,14 @@ from tests.support.equality import same
 
 from shoal.hunt.explain import explain_entity
 from shoal.hunt.lists import list_outliers
-from shoal.kernels.reasons import Reason
+from shoal.kernels.reasons import Explanations
 from shoal.models import reasons
-from shoal.models.listing import EarlierLine, choose_lines
-from shoal.models.reasons import add_reasons
+from shoal.models.listing import EarlierLine, Said, choose_lines, pool_of
+from shoal.models.reasons import add_peer_counts, add_reasons
 from shoal.models.scoring import add_golden_shift, add_past, add_self_p_value
+from shoal.models.suppressions import Suppression
 from shoal.models.thresholds import ListPolicy
+from shoal.models.verdicts import MOST_SHIFT, Verdict
 from shoal.pipelines.context import Context
 
 NIGHT = date(2024, 2, 1)
@@ -66,7 +68,8 @@ def lines_of(
     past = past if past is not None else scores.where("false")
     with_past = add_past(scores, past, past_days=28, max_p_value=POLICY.max_p_value)
     days = {NIGHT - timedelta(days=back): scored for back in range(nights)}
-    return choose_lines(with_past, POLICY, earlier or {}, days)
+    pool = pool_of(with_past, POLICY, [])
+    return choose_lines(pool, POLICY, earlier or {}, days)
 
 
 def lanes(lines: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -149,7 +152,8 @@ def test_who_has_moved_and_finds_no_room_among_the_strays_is_told_all_the_same(
     with_past = add_past(
         shifted.where(is_tonight), shifted.where(~is_tonight), past_days=28, max_p_value=0.001
     )
-    lines = choose_lines(with_past, POLICY, {}, {NIGHT: 5})
+    pool = pool_of(with_past, POLICY, [])
+    lines = choose_lines(pool, POLICY, {}, {NIGHT: 5})
     assert lanes(lines) == [*((f"stray{n}", "stray") for n in range(3)), ("taught", "moved")]
     assert [line["rank"] for line in lines] == [1, 2, 3, 4]
 
@@ -186,6 +190,71 @@ def test_nights_at_once_are_listed_one_after_the_other(spark: SparkSession) -> N
         (NIGHT.day, "a", 3, "raised"), (NIGHT.day, "b", 1, "new"),
     ]  # fmt: skip
     assert lines[1]["case_id"] == "case-b" != lines[-1]["case_id"]
+
+
+def said_of(verdict: str, *, of: str = "somebody", **others: Any) -> Verdict:
+    """A verdict on a day carried by the reason ``of`` its name."""
+    facts = {
+        "verdict_id": f"{verdict} {of}", "event_date": NIGHT - timedelta(days=1),
+        "entity_type": "host", "entity_id": of, "verdict": verdict, "scope": "pattern",
+        "anomaly_score": 3.0, "reasons": reasons_by(of), "evidence": None,
+        "effective_date": NIGHT, "expiry_date": None, **others,
+    }  # fmt: skip
+    return Verdict(**facts)
+
+
+def reasons_by(name: str) -> list[dict[str, Any]]:
+    return [{"feature": name, "term": None, "direction": "high", "contribution": 9.0}]
+
+
+def heeding_pool(
+    spark: SparkSession, scores: Mapping[str, float], carried_by: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The pool of a night that heeds something, each entity carried by a reason."""
+    tonight = scores_of(spark, scores)
+    with_past = add_past(tonight, tonight.where("false"), past_days=28, max_p_value=0.05)
+    pool = pool_of(with_past, POLICY, [], is_heeding=True)
+    return [{**row, "reasons": reasons_by(carried_by[row["entity_id"]])} for row in pool]
+
+
+def test_verdicts_move_places_and_let_in_who_is_just_under_the_line(spark: SparkSession) -> None:
+    scores = {"a": 3.0, "b": 2.5, "c": 1.5, "d": 1.0, "e": 0.2}
+    carried = {"a": "patch", "b": "else", "c": "patch", "d": "beacon", "e": "beacon"}
+    pool = heeding_pool(spark, scores, carried)
+    assert [row["entity_id"] for row in pool] == ["a", "b", "c", "d"]  # e is too far from the line
+    said = Said([said_of("benign", of="patch"), said_of("malicious", of="beacon")])
+    lines = choose_lines(pool, POLICY, {}, {NIGHT: 5}, said={NIGHT: said})
+    # c falls below the line; the scores stay what they are.
+    assert lanes(lines) == [("b", "stray"), ("a", "stray"), ("d", "stray")]
+    assert [line["anomaly_score"] for line in lines] == [2.5, 3.0, 1.0]
+    assert [line["verdict_ids"] for line in lines] == [
+        None, ["benign patch"], ["malicious beacon"],
+    ]  # fmt: skip
+    assert lines[0]["verdict_shift"] is None
+    assert -MOST_SHIFT < lines[1]["verdict_shift"] < 0.0 < lines[2]["verdict_shift"] < MOST_SHIFT
+    # A night that heeds nothing is as it was.
+    assert lanes(choose_lines(pool, POLICY, {}, {NIGHT: 5})) == [
+        ("a", "stray"), ("b", "stray"), ("c", "stray"),
+    ]  # fmt: skip
+
+
+def test_what_is_hidden_comes_last_and_takes_nobodys_place(spark: SparkSession) -> None:
+    scores = {f"h{n}": 9.0 - n for n in range(7)}
+    pool = heeding_pool(spark, scores, {name: name for name in scores})
+    rule = Suppression(
+        "rule", "host", "entity", "h0", "known", "ann", NIGHT, NIGHT + timedelta(days=1)
+    )
+    said = Said([said_of("benign", of="h2", anomaly_score=6.5)], [rule])
+    lines = choose_lines(pool, POLICY, {}, {NIGHT: 7}, said={NIGHT: said})
+    found = [(line["rank"], line["entity_id"], line["suppressed_by"]) for line in lines]
+    assert found == [
+        (1, "h1", None), (2, "h3", None), (3, "h4", None), (4, "h0", "rule"),
+        (5, "h2", "benign h2"),
+    ]  # fmt: skip
+    # Ten times rarer than it was when it was called benign, it is told again.
+    said = Said([said_of("benign", of="h2", anomaly_score=5.5)])
+    lines = choose_lines(pool, POLICY, {}, {NIGHT: 7}, said={NIGHT: said})
+    assert ("h2", None) in [(line["entity_id"], line["suppressed_by"]) for line in lines]
 
 
 def test_equal_scores_go_by_key_whatever_the_partitions(spark: SparkSession) -> None:
@@ -232,10 +301,11 @@ def test_the_past_of_a_night_is_its_window_whether_stored_or_scored_at_once(
 def one_reason(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Models that give every row one reason: its first feature is high, 1 expected."""
 
-    def explain(_: Any, vector: Any, *, top: int, **__: Any) -> Any:
-        return [Reason(0, 4.0, 0.0, "high")][:top], np.ones(len(vector))
+    def explain(_: Any, values: Any, **__: Any) -> Any:
+        ranked = np.array([[4.0, -np.inf]])
+        return Explanations(ranked, ranked > 0, ranked, np.ones_like(values), np.array([4.0]))
 
-    monkeypatch.setattr(reasons, "explain_row", explain)
+    monkeypatch.setattr(reasons, "explain_rows", explain)
     model = SimpleNamespace(
         feature_set="builtin",
         feature_names=("event_count", "auth_count"),
@@ -279,7 +349,8 @@ def test_peers_are_those_scored_tonight_in_the_slice(
         for k in ("user", "host")
     ]
     models = {NIGHT: one_reason({"host"})}
-    user, host = add_reasons(lines, entity_days, scores, models, top=3)
+    explained = add_reasons(lines, entity_days, models, top=3)
+    user, host = add_peer_counts(explained, entity_days, scores, models)
     assert user["reasons"] == []
     assert (host["novelty"], user["novelty"]) == (2, 1)
     [reason] = host["reasons"]
@@ -299,9 +370,11 @@ def test_without_peers_the_counts_are_zero(
     )
     line = {"event_date": NIGHT, "entity_type": "host", "entity_id": "me", "slice": "x"}
     models = {NIGHT: one_reason({"host"})}
-    [found] = add_reasons([line], alone, alone, models, top=3)
+    explained = add_reasons([line], alone, models, top=3)
+    [found] = add_peer_counts(explained, alone, alone, models)
     assert (found["reasons"][0]["peers_sharing"], found["reasons"][0]["peers"]) == (0, 0)
-    assert add_reasons([], alone, alone, models, top=3) == []
+    assert add_reasons([], alone, models, top=3) == []
+    assert add_peer_counts([], alone, alone, models) == []
 
 
 def test_an_entity_is_explained_as_it_was_listed(windows_nights: Context) -> None:

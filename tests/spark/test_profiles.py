@@ -118,7 +118,7 @@ def test_a_mix_that_nobody_has_is_strange_though_each_program_is_usual(model: Pe
     assert np.median(scores[:40]) < 1.0
     assert scores[40:].min() > scores[:40].max()
     for place, entity in ((40, between), (41, unseen)):
-        first, *_ = reasons_of(model, values[place], profiles[place], 3)
+        [[first, *_]] = reasons_of(model, values[[place]], [profiles[place]], 3)
         assert (first["feature"], first["unit"]) == ("profile_share", "share")
         assert first["value"] == pytest.approx(entity.get(first["term"], 0) / sum(entity.values()))
         assert first["value"] ** 0.5 - first["expected"] ** 0.5 > 0.2
@@ -128,7 +128,7 @@ def test_a_mix_that_nobody_has_is_strange_though_each_program_is_usual(model: Pe
 
 def test_of_a_profile_what_there_is_more_of_is_told(model: PeerModel) -> None:
     values, [profile] = night(model, {"program=cron": 300, "program=nginx": 2})
-    first, *_ = reasons_of(model, values[0], profile, 3)
+    [[first, *_]] = reasons_of(model, values, [profile], 3)
     assert (first["term"], first["direction"]) == ("program=cron", "high")
     assert first["value"] > 0.9 > 0.5 > first["expected"]
 

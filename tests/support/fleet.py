@@ -1,7 +1,7 @@
 """A small fleet's raw logs, always the same for a day."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -22,13 +22,17 @@ class Fleet:
 
     def write_day(self, day: date, hosts: Sequence[int] = range(HOSTS), name: str = "") -> None:
         """Write one day of Sysmon process and network events of some hosts."""
-        lines = []
+        lines: list[dict[str, object]] = []
         for host in hosts:
             for number in range(8 + (host * 7 + day.toordinal()) % 5):
                 at = datetime(day.year, day.month, day.day, number, host, tzinfo=UTC)
-                lines.append(json.dumps(_process(host, number, at)))
-                lines.append(json.dumps(_connection(host, number, at)))
-        (self.logs / f"{name or day}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+                lines += [_process(host, number, at), _connection(host, number, at)]
+        self.write(name or str(day), lines)
+
+    def write(self, name: str, events: Sequence[Mapping[str, object]]) -> None:
+        """Write a file of events."""
+        text = "".join(f"{json.dumps(event)}\n" for event in events)
+        (self.logs / f"{name}.jsonl").write_text(text, encoding="utf-8")
 
     def options(self, warehouse: Path) -> list[str]:
         """Settings of a warehouse, for ``--set``."""
@@ -52,7 +56,7 @@ class Fleet:
 
 def _process(host: int, number: int, at: datetime) -> dict[str, object]:
     return {
-        **_shared(host, 1, at),
+        **sysmon(host, 1, at),
         "Image": f"C:\\Windows\\p{(host + number) % 6}.exe",
         "ParentImage": "C:\\Windows\\explorer.exe",
         "CommandLine": f"p{number} -x {host}",
@@ -62,7 +66,7 @@ def _process(host: int, number: int, at: datetime) -> dict[str, object]:
 
 def _connection(host: int, number: int, at: datetime) -> dict[str, object]:
     return {
-        **_shared(host, 3, at),
+        **sysmon(host, 3, at),
         "Image": "C:\\Windows\\agent.exe",
         "SourceIp": f"10.0.0.{host}",
         "SourcePort": 50000 + number,
@@ -74,7 +78,8 @@ def _connection(host: int, number: int, at: datetime) -> dict[str, object]:
     }
 
 
-def _shared(host: int, code: int, at: datetime) -> dict[str, object]:
+def sysmon(host: int, code: int, at: datetime) -> dict[str, object]:
+    """What every event of Sysmon has: here of one host."""
     return {
         "EventID": code,
         "Channel": "Microsoft-Windows-Sysmon/Operational",

@@ -140,6 +140,33 @@ def explain(
 
 
 @lists_app.command()
+def events(
+    entity: EntityArgument,
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    entity_type: TypeOption = None,
+    dimension: Annotated[
+        str | None, typer.Option(help="Of its activity, e.g. program, instead of its evidence.")
+    ] = None,
+    value: Annotated[str | None, typer.Option(help="Of its activity, e.g. curl.")] = None,
+    form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Print raw events behind an entity's line, or behind an activity of its night."""
+    from shoal.hunt.events import events_behind
+    from shoal.report.pages import events_page
+
+    wanted = wanted_form(form)
+    at = optional_day("--date", day)
+
+    def work(_: "Settings", reader: "Reader") -> str:
+        found = events_behind(
+            reader, entity, at, entity_type=entity_type, dimension=dimension, value=value
+        )
+        return events_page(found, wanted)
+
+    print(answer("events", conf, overrides, work))
+
+
+@lists_app.command()
 def timeline(
     entity: EntityArgument,
     conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,

@@ -5,6 +5,7 @@ reasons all derive from this list. It is only ever added to.
 """
 
 import math
+import re
 from dataclasses import dataclass
 
 from shoal.contracts.activity import (
@@ -28,6 +29,7 @@ _BOUNDS = {
     "doublings": (-math.inf, math.inf),
 }
 _COUNT_BOUNDS = (0.0, math.inf)
+_WINDOW = re.compile("_({})d$".format("|".join(str(days) for days in HORIZONS)))
 NOTHING = Knowledge("volume")
 
 
@@ -52,6 +54,17 @@ class Feature:
     def bounds(self) -> tuple[float, float]:
         """Smallest and largest possible value; what has no bound of its own counts something."""
         return _BOUNDS.get(self.unit, _COUNT_BOUNDS)
+
+    @property
+    def measure(self) -> str:
+        """What it measures, over whichever of the windows."""
+        return _WINDOW.sub("", self.name)
+
+    @property
+    def is_amount(self) -> bool:
+        """Whether less of it is less done: not so of means, and of places on a circle."""
+        is_mean = any(part in self.name for part in ("_mean", "_sd_"))
+        return not is_mean and self.unit != "circle"
 
 
 _KNOWN = {kind.name: kind.known for kind in KINDS}

@@ -28,7 +28,11 @@ NIGHTS = Table(
         Column("table_versions", COUNT_MAP, "Delta version of every table", is_volatile=True),
         Column("model_versions", STRING_MAP, "model that served each entity type"),
         Column("config_hash", STRING, "hash of the configuration's meaning"),
-        Column("input_hash", STRING, "hash of the raw files and earlier nights it stands on"),
+        Column(
+            "input_hash",
+            STRING,
+            "hash of the raw files, earlier nights, labels, verdicts and rules it stands on",
+        ),
         Column(
             "row_counts",
             COUNT_MAP,

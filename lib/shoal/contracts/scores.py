@@ -126,6 +126,15 @@ REASONS = T.ArrayType(
     )
 )
 
+CARRIED = T.ArrayType(
+    struct(
+        feature=(STRING, "as in reasons of a line"),
+        term=(STRING, "as there"),
+        contribution=(DOUBLE, "as there"),
+        direction=(STRING, "as there"),
+    )
+)
+
 _TECHNIQUES = {feature.name: feature.known.technique for feature in FEATURES} | {
     f"{dimension.name}=": dimension.known.technique for dimension in DIMENSIONS
 }
@@ -211,7 +220,8 @@ OUTLIERS = Table(
             "case_id",
             STRING,
             "hash of the entity, or of the members of its group, and of the first night in a row "
-            "on the list; members of a microcluster share it, and their rank",
+            "on the list; members of a microcluster share it and their rank, and so do lines whose "
+            "evidence is of one intrusion",
         ),
         Column("shared", SHARED, "microcluster: values that its members share and nobody had"),
         Column(
@@ -219,11 +229,23 @@ OUTLIERS = Table(
             DOUBLE,
             "microcluster: chance of any group as strange together on such a night",
         ),
-        Column("suppressed_by", STRING, "rule that hides it"),
+        Column(
+            "verdict_shift",
+            DOUBLE,
+            "what verdicts on days that look alike move its place by, in units of anomaly_score: "
+            "below 0 benign, above 0 bad; null without",
+        ),
+        Column("verdict_ids", STRINGS, "those verdicts"),
+        Column(
+            "suppressed_by",
+            STRING,
+            "rule that hides it, or verdict that called it benign before; ranked after what is "
+            "told, and takes no room",
+        ),
         RUN_ID,
     ),
     partition=("event_date",),
-    version=6,
+    version=7,
     is_night=True,
     tolerance=MODEL_TOLERANCE,
 )
@@ -271,8 +293,12 @@ VERDICTS = Table(
         Column("scope", STRING, "what it covers: the day, the entity, the pattern"),
         Column("effective_date", DATE, "first night that heeds it"),
         Column("expiry_date", DATE, "first night that no longer does"),
+        Column("anomaly_score", DOUBLE, "score of the day; null without one"),
+        Column("reasons", CARRIED, "what carried that score, by which other days look alike"),
+        Column("evidence", SHARED, "rare values behind it, by which they do as well"),
         Column("created_ts", TIMESTAMP, "when it was written (UTC)", is_volatile=True),
     ),
+    version=2,
 )
 
 SUPPRESSIONS = Table(

@@ -20,8 +20,10 @@ from shoal.errors import DataError
 from shoal.hunt.attribution import attribute_change
 from shoal.hunt.entities import KnownEntities
 from shoal.lake import Night, Reader, fetch_published, find_night, rows_of
+from shoal.models.cases import rare_values
+from shoal.models.listing import NightEntity, night_entity
 from shoal.models.peer_models import PeerModel
-from shoal.models.reasons import count_sharing, line_reasons, peer_question
+from shoal.models.reasons import count_sharing, line_reasons, peer_question, reasons_of
 from shoal.models.registry import load_versions, version_served
 from shoal.models.vectors import BUILTIN, profile_parts, table_values
 
@@ -30,6 +32,8 @@ _ACTIVITY = ["dimension", "value", "event_count", "first_ts", "last_ts", "sample
 _ACTIVITY_SHOWN = 20
 _NO_ACTIVITY = ("total", "category")
 """Dimensions that sum up the others."""
+CARRYING = 5
+"""Reasons that a verdict keeps of a day that was on no list."""
 
 
 def explain_entity(
@@ -91,15 +95,7 @@ def _reasons(
     reader: Reader, night: Night, features: pa.Table, found: Mapping[str, Any], top: int
 ) -> list[dict[str, Any]]:
     """Reasons anew, from the stored model and the stored features of the night."""
-    kind, frozen = found["entity_type"], found["golden_version"]
-    models = load_versions(
-        reader,
-        [version_served(kind, found["model_version"])],
-        [version_served(kind, frozen)] if frozen else [],
-    )
-    model, golden = (find(kind, found["slice"]) for find in (models.find, models.find_golden))
-    if model is None:
-        raise DataError(f"`models` has no row of {found['model_version']} that fits {kind}")
+    model, golden = _models_of(reader, found)
     values, profiles = model.vectors(features)
     reasons = line_reasons(found, model, golden, values[0], profiles, top=top)
     return [
@@ -108,6 +104,71 @@ def _reasons(
             reasons, _peers_sharing(reader, night, found, model, reasons), strict=True
         )
     ]
+
+
+def _models_of(reader: Reader, score: Mapping[str, Any]) -> tuple[PeerModel, PeerModel | None]:
+    """The model that spoke of a row of ``entity_scores``, and the frozen one."""
+    kind, frozen = score["entity_type"], score["golden_version"]
+    models = load_versions(
+        reader,
+        [version_served(kind, score["model_version"])],
+        [version_served(kind, frozen)] if frozen else [],
+    )
+    model, golden = (find(kind, score["slice"]) for find in (models.find, models.find_golden))
+    if model is None:
+        raise DataError(f"`models` has no row of {score['model_version']} that fits {kind}")
+    return model, golden
+
+
+def carried_scores(
+    reader: Reader, keys: Sequence[NightEntity], *, top: int = CARRYING
+) -> dict[NightEntity, dict[str, Any]]:
+    """Score of each entity's night and what carried it, as ``verdicts`` keeps them.
+
+    Who has no score is left out. Of lines their own reasons are taken, else those of the stored
+    model and features.
+    """
+    found: dict[NightEntity, dict[str, Any]] = {}
+    by_night: dict[tuple[date, str], list[str]] = {}
+    for day, kind, name in keys:
+        by_night.setdefault((day, kind), []).append(name)
+    for (day, kind), names in by_night.items():
+        night = find_night(reader, day)
+        own = {"entity_type": [kind], "entity_id": names}
+        lines = rows_of(
+            fetch_published(
+                reader, OUTLIERS, [night], [*_KEY, "anomaly_score", "reasons", "evidence"], **own
+            )
+        )
+        for line in lines:
+            found[night_entity(line)] = _carried(line, line["reasons"])
+        own["entity_id"] = [name for name in names if (day, kind, name) not in found]
+        scores = rows_of(
+            fetch_published(
+                reader, ENTITY_SCORES, [night],
+                [*_KEY, "slice", "anomaly_score", "model_version"], **own,
+            )
+        )  # fmt: skip
+        for score in scores:
+            model, _ = _models_of(reader, score | {"golden_version": None})
+            features = fetch_published(
+                reader, ENTITY_FEATURES, [night], model.stored_columns,
+                entity_type=[kind], entity_id=[score["entity_id"]],
+            )  # fmt: skip
+            values, profiles = model.vectors(features)
+            [reasons] = reasons_of(model, values, [profiles], top)
+            found[night_entity(score)] = _carried(score, reasons)
+    return found
+
+
+def _carried(row: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    names = ("feature", "term", "contribution", "direction")
+    rare = sorted(rare_values(row))
+    return {
+        "anomaly_score": row["anomaly_score"],
+        "reasons": [{name: reason[name] for name in names} for reason in reasons or []],
+        "evidence": [{"dimension": dimension, "value": value} for dimension, value in rare],
+    }
 
 
 def _peers_sharing(

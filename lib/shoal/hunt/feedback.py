@@ -13,17 +13,14 @@ from shoal.contracts import OUTLIERS, SUPPRESSIONS, VERDICTS
 from shoal.contracts.scores import BAD, BENIGN
 from shoal.errors import DataError, ShoalError, UsageError, did_you_mean
 from shoal.hunt.entities import KnownEntities
+from shoal.hunt.explain import carried_scores
 from shoal.lake import Lake, Night, Reader, fetch_published, find_night, require_published, rows_of
+from shoal.models.listing import night_entity
 from shoal.models.suppressions import SCOPES as RULE_SCOPES
-from shoal.models.suppressions import Suppression
+from shoal.models.suppressions import Suppression, read_suppressions
+from shoal.models.verdicts import SCOPES
 
 FOUND = (BENIGN, *BAD)
-SCOPES = {
-    "day": "that entity's day alone",
-    "entity": "later days of the entity that look alike",
-    "pattern": "later days of any entity of the type that look alike",
-}
-"""What a verdict covers."""
 BROAD_SHARE = 0.2
 """Share of a type's lines from which on a rule hides too much to be trusted."""
 PREVIEW_NIGHTS = 90
@@ -82,7 +79,8 @@ def record_verdicts(
 ) -> list[str]:
     """Write what was found, all of it or nothing; return the identities of what was new.
 
-    Heeded from the night after the last published one on: no night that is out changes.
+    Heeded from the night after the last published one on: no night that is out changes. What
+    carried the score of the day is kept with it, so that days that look alike are known by that.
 
     Parameters
     ----------
@@ -113,7 +111,9 @@ def record_verdicts(
         if name not in known:
             rows[name] = {"verdict_id": name, **content, "created_ts": datetime.now(UTC)}
     if rows:
-        lake.append_rows(VERDICTS, list(rows.values()))
+        carried = carried_scores(lake, [night_entity(row) for row in rows.values()])
+        complete = [row | carried.get(night_entity(row), {}) for row in rows.values()]
+        lake.append_rows(VERDICTS, complete)
     return list(rows)
 
 
@@ -265,13 +265,6 @@ def record_suppression(lake: Lake, rule: Suppression) -> bool:
         return False
     lake.append_rows(SUPPRESSIONS, [{**vars(rule), "created_ts": datetime.now(UTC)}])
     return True
-
-
-def read_suppressions(reader: Reader) -> list[Suppression]:
-    """All rules, those that began first first."""
-    names = [field.name for field in fields(Suppression)]
-    rules = [Suppression(**row) for row in rows_of(reader.fetch(SUPPRESSIONS, names))]
-    return sorted(rules, key=lambda rule: (rule.effective_date, rule.suppression_id))
 
 
 def identity(content: Mapping[str, Any]) -> str:

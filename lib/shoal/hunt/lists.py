@@ -7,9 +7,8 @@ from typing import Any
 
 from shoal.contracts import ENTITY_SCORES, OUTLIERS
 from shoal.contracts.scores import techniques_of
-from shoal.hunt.feedback import read_suppressions
 from shoal.lake import Night, Reader, fetch_published, find_night, rows_of
-from shoal.models.suppressions import hiding_rule
+from shoal.models.suppressions import hiding_rule, read_suppressions
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import Self
 import numpy as np
 
 from shoal.kernels.arrays import Array
+from shoal.kernels.departures import implied_gaussian
 from shoal.kernels.divergences import hellinger, mahalanobis
 from shoal.kernels.matching import gate_of, match_centers
 from shoal.kernels.peer_model import PeerGeometry
 from shoal.kernels.preparation import Preparation
-from shoal.kernels.reasons import implied_gaussian
 
 LEAST_VARIANCE = 1e-6
 """Added in every direction of the space: one that both mixtures say nothing of has none."""

@@ -19,8 +19,9 @@ from shoal.kernels.centroids import fit_kmeans
 from shoal.kernels.gaussians import check_covariance_type
 from shoal.kernels.marginals import Marginals, fit_marginals
 from shoal.kernels.mixture import fit_mixture, without_small
-from shoal.kernels.peer_model import GEOMETRY_ARRAYS, PeerGeometry, explain_row
+from shoal.kernels.peer_model import GEOMETRY_ARRAYS, PeerGeometry
 from shoal.kernels.preparation import Preparation, fit_preparation, refit_axes, winsorize
+from shoal.kernels.reasons import explain_rows
 from shoal.kernels.selection import ENTITIES_A_ROW, SelectionSettings, select, selection_data
 from shoal.kernels.trimming import concentrate
 
@@ -198,7 +199,21 @@ class PeerOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  #
         """
         values = self._rows_to_score(X)
         require_at_least(1, top, "top")
-        return [self._reasons(row, top) for row in values]
+        found = explain_rows(self.geometries_[0], values)
+        names = self._names()
+        return [
+            [
+                FeatureReason(
+                    names[reason.index],
+                    float(row[reason.index]),
+                    float(found.expected[place, reason.index]),
+                    reason.contribution,
+                    reason.direction,
+                )
+                for reason in found.reasons(place, top=top)
+            ]
+            for place, row in enumerate(values)
+        ]
 
     def save(self, path: str | Path) -> None:
         """Write the fitted detector as arrays (``.npz``): nothing is pickled.
@@ -369,20 +384,6 @@ class PeerOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  #
         scores = zip(self._measure(values), self.tails_, strict=True)
         log_p = np.asarray([log_p_values(own, tail)[0] for own, tail in scores])
         return -np.asarray(np.sqrt((log_p**2).mean(axis=0)), dtype=np.float64)
-
-    def _reasons(self, row: Array, top: int) -> list[FeatureReason]:
-        reasons, expected = explain_row(self.geometries_[0], row, top=top)
-        names = self._names()
-        return [
-            FeatureReason(
-                names[reason.index],
-                float(row[reason.index]),
-                float(expected[reason.index]),
-                reason.contribution,
-                reason.direction,
-            )
-            for reason in reasons
-        ]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -10,10 +10,9 @@ from scipy.special import logsumexp, softmax
 
 from shoal.kernels.calibration import TailReference, combine, log_p_values
 from shoal.kernels.centroids import assign
-from shoal.kernels.departures import squared_departures, total_departure, usual_departures
+from shoal.kernels.departures import Departures, total_departure, usual_departures
 from shoal.kernels.gaussians import Mixture, responsibility_entropy
 from shoal.kernels.preparation import Preparation
-from shoal.kernels.reasons import Reason, implied_gaussian, joint_reason, rank_reasons
 
 Array = NDArray[np.float64]
 
@@ -101,9 +100,9 @@ class PeerGeometry:
 
     def _squared_departures(self, standardized: Array, projected: Array, weighted: Array) -> Array:
         components = np.argmax(weighted, axis=1)
-        return squared_departures(
+        return Departures.of(
             self.preparation, self.mixture, standardized, projected, components
-        )
+        ).squared
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,45 +219,3 @@ class Standard:
     def to_list(self) -> list[float]:
         """As it is stored."""
         return list(astuple(self))
-
-
-def explain_row(
-    geometry: PeerGeometry, values: Array, *, top: int, n_joint: int = 0
-) -> tuple[list[Reason], Array]:
-    """Reasons of one native row ``(n_features,)`` against its most responsible component.
-
-    Parameters
-    ----------
-    n_joint : features at the end of the row that say one thing, such as the coordinates of a
-        profile: one reason tells them all, by the place of the first. They are ranked by what they
-        add beyond a unit for each but one, which chance alone brings.
-
-    Returns
-    -------
-    The strongest reasons, and every feature's expected value in native units given the row's
-    other values.
-    """
-    preparation = geometry.preparation
-    standardized = preparation.standardize(values[np.newaxis, :])
-    projected = preparation.project(standardized)
-    component = int(np.argmax(geometry.mixture.weighted_log_density(projected)[0]))
-    gaussian = implied_gaussian(
-        preparation,
-        geometry.mixture.means[component],
-        geometry.mixture.full_covariances()[component],
-    )
-    n_single = len(values) - n_joint
-    known = [
-        reason
-        for reason in rank_reasons(standardized[0], *gaussian, top=len(values))
-        if np.isfinite(values[reason.index]) and reason.index < n_single
-    ]
-    expected = standardized[0].copy()
-    for reason in known:
-        expected[reason.index] = reason.expected_standardized
-    if n_joint and np.isfinite(values[n_single:]).all():
-        columns = np.arange(n_single, len(values))
-        contribution, expected[n_single:] = joint_reason(standardized[0], *gaussian, columns)
-        known.append(Reason(n_single, contribution, float(expected[n_single]), "high"))
-        known.sort(key=lambda r: -r.contribution + (n_joint - 1) * (r.index == n_single))
-    return known[:top], preparation.to_native(expected[np.newaxis, :])[0]

@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import cho_factor, cho_solve
+from numpy.typing import NDArray
 
-from shoal.errors import DataError
 from shoal.kernels.arrays import Array, require_at_least
-from shoal.kernels.preparation import Preparation
+from shoal.kernels.departures import Departures, joint_precision
+from shoal.kernels.peer_model import PeerGeometry
+
+LARGE_WEIGHT = 0.05
+"""Weight from which on a component is one of peers: a handful of rows explains nothing."""
+TELLING = 4.0
+"""Least contribution of a reason that is told before what there is too little of: 2 sd."""
 
 
 @dataclass(frozen=True)
@@ -20,122 +24,123 @@ class Reason:
     ----------
     index : column of the feature
     contribution : drop of the squared Mahalanobis distance were the feature as expected
-    expected_standardized : its expectation given the row's other features, standard units
     direction : the value lies above (``high``) or below (``low``) that
     """
 
     index: int
     contribution: float
-    expected_standardized: float
     direction: Literal["high", "low"]
 
 
-def implied_gaussian(
-    preparation: Preparation, mean: Array, covariance: Array
+@dataclass(frozen=True, eq=False)
+class Explanations:
+    """What rows are strange by, each held against the component that explains it.
+
+    Attributes
+    ----------
+    contributions : ``(n_rows, n_told)`` drops of the squared distance; of features told together
+        one column, the last; 0 where the row has no value
+    is_high : ``(n_rows, n_told)`` whether the value lies above what is expected
+    ranked_by : ``(n_rows, n_told)`` what reasons are ranked by, at least 0 for what may be told
+    expected : ``(n_rows, n_features)`` in native units, given the row's other values
+    distance : ``(n_rows,)`` squared distance that is explained, that of the residual included
+    """
+
+    contributions: Array
+    is_high: NDArray[np.bool_]
+    ranked_by: Array
+    expected: Array
+    distance: Array
+
+    def reasons(self, row: int, *, top: int) -> list[Reason]:
+        """The ``top`` reasons of a row, strongest first, equals by column."""
+        require_at_least(1, top, "top")
+        order = np.argsort(-self.ranked_by[row], kind="stable")[:top]
+        return [
+            Reason(
+                int(index),
+                float(self.contributions[row, index]),
+                "high" if self.is_high[row, index] else "low",
+            )
+            for index in order
+            if self.ranked_by[row, index] > -np.inf
+        ]
+
+
+def explain_rows(
+    geometry: PeerGeometry,
+    values: Array,
+    *,
+    n_joint: int = 0,
+    is_one_sided: NDArray[np.bool_] | None = None,
+) -> Explanations:
+    """Explain native rows ``(n_rows, n_features)``, NaN where a row has no value.
+
+    Parameters
+    ----------
+    n_joint : features at the end that say one thing, such as the coordinates of a profile: one
+        reason tells them all, by the place of the first. They are ranked by what they add beyond a
+        unit for each but one, which chance alone brings.
+    is_one_sided : ``(n_features,)`` features of which less than expected is told only where no
+        other has at least `TELLING`: it says that a row does nothing, not what it does
+    """
+    preparation = geometry.preparation
+    standardized = preparation.standardize(values)
+    projected = preparation.project(standardized)
+    components = explaining_components(geometry, projected)
+    departures = Departures.of(preparation, geometry.mixture, standardized, projected, components)
+    expected = standardized - departures.excess
+    is_high: NDArray[np.bool_] = departures.pull >= 0.0
+    contributions = departures.squared
+    n_single = values.shape[1] - n_joint
+    is_known = np.isfinite(values)
+    if n_joint:
+        columns = np.arange(n_single, values.shape[1])
+        joint, moved = _joint(geometry, departures.pull, components, columns)
+        expected[:, columns] = standardized[:, columns] - moved
+        contributions = np.column_stack([contributions[:, :n_single], joint])
+        is_high = np.column_stack([is_high[:, :n_single], np.ones(len(values), dtype=np.bool_)])
+        is_known = np.column_stack([is_known[:, :n_single], is_known[:, columns].all(axis=1)])
+    ranked_by = contributions.copy()
+    if n_joint:
+        ranked_by[:, n_single] -= n_joint - 1
+    if is_one_sided is not None:
+        too_little = np.zeros_like(is_high)
+        too_little[:, :n_single] = is_one_sided[:n_single] & ~is_high[:, :n_single]
+        tells = (ranked_by >= TELLING) & is_known & ~too_little
+        ranked_by[too_little & np.any(tells, axis=1, keepdims=True)] = -np.inf
+    ranked_by[~is_known] = -np.inf
+    return Explanations(
+        contributions=np.where(is_known, contributions, 0.0),
+        is_high=is_high,
+        ranked_by=ranked_by,
+        expected=preparation.to_native(expected),
+        distance=departures.distance,
+    )
+
+
+def explaining_components(geometry: PeerGeometry, projected: Array) -> NDArray[np.intp]:
+    """The most responsible component of each row ``(n_rows,)`` among those that are large.
+
+    A stray that has a component of its own is explained by its peers, not by itself.
+    """
+    weights = geometry.mixture.weights
+    is_large = weights >= min(LARGE_WEIGHT, weights.max())
+    weighted = geometry.mixture.weighted_log_density(projected)
+    return np.asarray(np.argmax(np.where(is_large, weighted, -np.inf), axis=1), dtype=np.intp)
+
+
+def _joint(
+    geometry: PeerGeometry, pull: Array, components: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> tuple[Array, Array]:
-    """A component of PCA space, with the residual, as a Gaussian over standardised features.
-
-    Its precision is VᵀΣ⁻¹V + (I − VᵀV)Ψ⁻¹(I − VᵀV) with V the components and Ψ the residual
-    variances (Tipping & Bishop 1999, section 3.2, where these are all alike).
-
-    Parameters
-    ----------
-    mean : ``(n_components,)``
-    covariance : ``(n_components, n_components)``
-
-    Returns
-    -------
-    mean ``(n_features,)`` and covariance ``(n_features, n_features)``
-    """
-    components = preparation.pca_components
-    if mean.shape != (len(components),) or covariance.shape != (len(components),) * 2:
-        raise DataError(
-            f"mean and covariance must be of {len(components)} dimensions, got {mean.shape} and "
-            f"{covariance.shape}"
-        )
-    discarded = np.eye(components.shape[1]) - components.T @ components
-    precision = components.T @ np.linalg.inv(covariance) @ components
-    precision += (discarded / preparation.residual_variances) @ discarded
-    native = np.linalg.inv((precision + precision.T) / 2.0)
-    return preparation.pca_mean + mean @ components, (native + native.T) / 2.0
-
-
-def rank_reasons(z: ArrayLike, mean: Array, covariance: Array, *, top: int = 5) -> list[Reason]:
-    """The ``top`` features by contribution, equals by column.
-
-    The contribution is (P(z − m))ⱼ² / Pⱼⱼ with P the inverse covariance: exact, never negative,
-    and unlike zⱼ(Pz)ⱼ right under correlation (measured: field notes).
-
-    Parameters
-    ----------
-    z, mean : ``(n_features,)``
-    covariance : ``(n_features, n_features)``
-
-    Raises
-    ------
-    DataError
-        If the covariance is not positive definite, or something is not finite.
-    ConfigError
-        If ``top`` is below 1.
-    """
-    require_at_least(1, top, "top")
-    pull, whole = _pull(z, mean, covariance)
-    precision = np.diagonal(whole)
-    contributions = pull**2 / precision
-    expected = np.asarray(z, dtype=np.float64) - pull / precision
-    order = np.argsort(-contributions, kind="stable")[:top]
-    return [
-        Reason(
-            index=int(index),
-            contribution=float(contributions[index]),
-            expected_standardized=float(expected[index]),
-            direction="high" if pull[index] >= 0.0 else "low",
-        )
-        for index in order
-    ]
-
-
-def joint_reason(
-    z: ArrayLike, mean: Array, covariance: Array, columns: NDArray[np.intp]
-) -> tuple[float, Array]:
-    """What several features together add to a row's distance, given its other features.
+    """What features together add to each row's distance, and by how much they are too large.
 
     With B the columns, (P(z − m))_Bᵀ (P_BB)⁻¹ (P(z − m))_B: the same drop as of one feature, were
     all of them as the others imply.
-
-    Parameters
-    ----------
-    z, mean, covariance : as in `rank_reasons`
-    columns : ``(n_columns,)`` places of the features
-
-    Returns
-    -------
-    The contribution, and what is expected of the features ``(n_columns,)``, standard units
-
-    Raises
-    ------
-    DataError
-        As `rank_reasons`.
     """
-    pull, precision = _pull(z, mean, covariance)
-    moved = np.linalg.solve(precision[np.ix_(columns, columns)], pull[columns])
-    expected = np.asarray(z, dtype=np.float64)[columns] - moved
-    return float(pull[columns] @ moved), expected
-
-
-def _pull(z: ArrayLike, mean: Array, covariance: Array) -> tuple[Array, Array]:
-    """P(z − m) and P, the inverse covariance."""
-    row = np.asarray(z, dtype=np.float64)
-    if row.shape != mean.shape or covariance.shape != (*mean.shape, *mean.shape):
-        raise DataError(
-            f"z, mean and covariance must be of the same features, got shapes {row.shape}, "
-            f"{mean.shape} and {covariance.shape}"
-        )
-    if not (np.isfinite(row).all() and np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise DataError("z, mean and covariance must be finite")
-    try:
-        factor = cho_factor(covariance, lower=True)
-    except np.linalg.LinAlgError as error:
-        raise DataError("the covariance to explain with is not positive definite") from error
-    precision = np.asarray(cho_solve(factor, np.eye(len(row))), dtype=np.float64)
-    return np.asarray(cho_solve(factor, row - mean), dtype=np.float64), precision
+    moved = np.empty((len(pull), len(columns)))
+    for component in np.unique(components):
+        rows = components == component
+        precision = joint_precision(geometry.preparation, geometry.mixture, int(component), columns)
+        moved[rows] = np.linalg.solve(precision, pull[np.ix_(rows, columns)].T).T
+    return np.einsum("ij,ij->i", pull[:, columns], moved), moved

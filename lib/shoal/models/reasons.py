@@ -15,8 +15,8 @@ from pyspark.sql import functions as F
 from shoal.contracts.activity import DIMENSION_NAMES
 from shoal.contracts.features import FEATURE_BY_NAME, Feature
 from shoal.contracts.scores import MOVED, PROFILE_SHARE
-from shoal.kernels.peer_model import explain_row
 from shoal.kernels.profiles import Profiles, TermShare
+from shoal.kernels.reasons import Reason, explain_rows
 from shoal.models.listing import NightEntity, night_entity
 from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.vectors import BUILTIN, feature_matrix, profile_arrays, profiles_of
@@ -49,12 +49,11 @@ class PeerQuestion:
 def add_reasons(
     lines: Sequence[dict[str, Any]],
     entity_days: DataFrame,
-    scores: DataFrame,
     models: Mapping[date, PeerModels],
     *,
     top: int,
 ) -> list[dict[str, Any]]:
-    """Add ``reasons`` and ``novelty`` to scored entities, such as the lines of a list.
+    """Add ``reasons``, but for the counts of peers, and ``novelty`` to scored entities.
 
     The reasons of those that have moved are the frozen model's: to the one that learns they are
     usual.
@@ -62,14 +61,12 @@ def add_reasons(
     Parameters
     ----------
     entity_days : features of the lines' nights with ``features`` in the model's order
-    scores : rows of ``entity_scores`` of the nights; who is not in them is nobody's peer
     models : those that served each night
     top : most reasons a line
     """
     if not lines:
         return []
     vectors = _vectors_of(lines, entity_days)
-    questions: list[PeerQuestion] = []
     explained = []
     for line in lines:
         vector, profile, novelty = vectors[night_entity(line)]
@@ -77,13 +74,31 @@ def add_reasons(
         model, golden = tonight.find(*of_entity), tonight.find_golden(*of_entity)
         reasons = line_reasons(line, model, golden, vector, profile, top=top) if model else []
         explained.append({**line, "novelty": novelty, "reasons": reasons})
+    return explained
+
+
+def add_peer_counts(
+    lines: Sequence[dict[str, Any]],
+    entity_days: DataFrame,
+    scores: DataFrame,
+    models: Mapping[date, PeerModels],
+) -> list[dict[str, Any]]:
+    """Add to each of the ``reasons`` of lines how many peers share it.
+
+    Parameters
+    ----------
+    scores : rows of ``entity_scores`` of the nights; who is not in them is nobody's peer
+    """
+    questions = []
+    for line in lines:
+        model = models[line["event_date"]].find(line["entity_type"], line["slice"])
         questions += [
-            peer_question(line, model.feature_names, reason) for reason in reasons if model
+            peer_question(line, model.feature_names, reason) for reason in line["reasons"] if model
         ]
     counts = iter(_count_sharing(questions, entity_days, scores))
     return [
         {**line, "reasons": [{**reason, **next(counts)} for reason in line["reasons"]]}
-        for line in explained
+        for line in lines
     ]
 
 
@@ -103,9 +118,9 @@ def line_reasons(
     vector : ``(n_features,)`` in the order of ``model``
     """
     if golden and line.get("lane") == MOVED:
-        own = golden.reorder(vector[np.newaxis], model.feature_names, profile)[0]
-        return reasons_of(golden, own, profile, top)
-    return reasons_of(model, vector, profile, top)
+        own = golden.reorder(vector[np.newaxis], model.feature_names, profile)
+        return reasons_of(golden, own, [profile], top)[0]
+    return reasons_of(model, vector[np.newaxis], [profile], top)[0]
 
 
 def _vectors_of(
@@ -132,34 +147,62 @@ def _vectors_of(
 
 
 def reasons_of(
-    model: PeerModel, vector: NDArray[np.float64], profile: Profiles, top: int
-) -> list[dict[str, Any]]:
-    """The strongest reasons of a native row ``(n_features,)``, but for the counts of peers.
+    model: PeerModel, values: NDArray[np.float64], profiles: Sequence[Profiles], top: int
+) -> list[list[dict[str, Any]]]:
+    """The strongest reasons of native rows ``(n_rows, n_features)``, but for the counts of peers.
 
-    All that a profile adds is one reason, told by the term that there is most too much of.
+    All that a profile adds is one reason, told by the term that there is most too much of; so is a
+    measure over several windows, told by the one that it is strangest over. Less than expected of
+    an amount is told only where nothing else tells: see `explain_rows`.
+
+    Parameters
+    ----------
+    profiles : one of each row
     """
+    explained = explain_rows(
+        model.geometry, values, n_joint=model.n_profile, is_one_sided=_are_amounts(model)
+    )
+    return [
+        _told(model, own, profile, expected, explained.reasons(place, top=values.shape[1]), top)
+        for place, (own, profile, expected) in enumerate(
+            zip(values, profiles, explained.expected, strict=True)
+        )
+    ]
+
+
+def _told(
+    model: PeerModel,
+    vector: NDArray[np.float64],
+    profile: Profiles,
+    expected: NDArray[np.float64],
+    reasons: Sequence[Reason],
+    top: int,
+) -> list[dict[str, Any]]:
+    """The first reasons of one row in native units, a measure once."""
     n_columns = len(vector) - model.n_profile
-    reasons, expected = explain_row(model.geometry, vector, top=top, n_joint=model.n_profile)
-    found = []
+    found: dict[str, dict[str, Any]] = {}
     for reason in reasons:
         if model.profile and reason.index >= n_columns:
             told = model.profile.telling_term(profile, expected[n_columns:])
-            found.append(_profile_reason(told, reason.contribution))
+            found[PROFILE_SHARE] = _profile_reason(told, reason.contribution)
             continue
-        name = model.feature_names[reason.index]
+        name, feature = model.feature_names[reason.index], _built_in(model, reason.index)
+        measure = feature.measure if feature else name
+        if measure in found:
+            continue
         smallest, largest = _bounds(model, reason.index)
-        found.append(
-            {
-                "feature": name,
-                "term": None,
-                "value": float(vector[reason.index]),
-                "expected": min(max(float(expected[reason.index]), smallest), largest),
-                "unit": _unit(model, reason.index),
-                "contribution": float(reason.contribution),
-                "direction": reason.direction,
-            }
-        )
-    return found
+        found[measure] = {
+            "feature": name,
+            "term": None,
+            "value": float(vector[reason.index]),
+            "expected": min(max(float(expected[reason.index]), smallest), largest),
+            "unit": _unit(model, reason.index),
+            "contribution": float(reason.contribution),
+            "direction": reason.direction,
+        }
+        if len(found) == top:
+            break
+    return list(found.values())
 
 
 def _profile_reason(told: TermShare, contribution: float) -> dict[str, Any]:
@@ -172,6 +215,12 @@ def _profile_reason(told: TermShare, contribution: float) -> dict[str, Any]:
         "contribution": contribution,
         "direction": "high" if told.share >= told.expected else "low",
     }
+
+
+def _are_amounts(model: PeerModel) -> NDArray[np.bool_]:
+    """Which features are amounts ``(n_features,)``; of a ready feature table that is not known."""
+    known = (_built_in(model, index) for index in range(len(model.feature_names)))
+    return np.array([feature is not None and feature.is_amount for feature in known])
 
 
 def _bounds(model: PeerModel, index: int) -> tuple[float, float]:

@@ -37,6 +37,8 @@ MOVED_SCORE, MOVED_P = 2.0, 0.01
 """Far for the frozen model, and not for the one that serves: one in a hundred."""
 MOVED_SHIFT = 1.0
 """Rise of ``golden_score`` above that of peers: ten times rarer."""
+RAISED_BY = 1.0
+"""Rise of ``anomaly_score`` that counts as news: ten times rarer among its peers."""
 MIN_SHIFTED = 5
 """Peers of a slice below which the median of all stands for theirs."""
 _LOOKED_BACK_ON = ("p_value", "anomaly_score", "golden_score", "golden_shift")

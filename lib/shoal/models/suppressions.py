@@ -1,10 +1,13 @@
 """Rules that hide lines of the list: whose, and by what they are matched."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from fnmatch import fnmatchcase
 from typing import Any
+
+from shoal.contracts import SUPPRESSIONS
+from shoal.lake import Reader, rows_of
 
 SCOPES = {
     "entity": "name of the entity",
@@ -35,12 +38,23 @@ class Suppression:
     effective_date: date
     expiry_date: date
 
+    def holds_on(self, night: date) -> bool:
+        """Whether a night heeds it."""
+        return self.effective_date <= night < self.expiry_date
+
     def matches(self, line: Mapping[str, Any]) -> bool:
         """Whether a line, with its reasons and evidence, is one that the rule hides."""
         if line["entity_type"] != self.entity_type or line["event_date"] >= self.expiry_date:
             return False
         pattern = self.pattern.lower()
         return any(fnmatchcase(text.lower(), pattern) for text in _texts(line, self.scope))
+
+
+def read_suppressions(reader: Reader) -> list[Suppression]:
+    """All rules, those that began first first."""
+    names = [field.name for field in fields(Suppression)]
+    rules = [Suppression(**row) for row in rows_of(reader.fetch(SUPPRESSIONS, names))]
+    return sorted(rules, key=lambda rule: (rule.effective_date, rule.suppression_id))
 
 
 def hiding_rule(line: Mapping[str, Any], rules: Sequence[Suppression]) -> str | None:

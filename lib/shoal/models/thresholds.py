@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -65,7 +65,29 @@ class ListPolicy:
 
     def is_by_p_value(self, slice_name: str) -> bool:
         """Whether chance says how many of a slice are on the list."""
-        return isinstance(self._of(slice_name), CapacityThreshold | PercentileThreshold)
+        return self._most_p_value(self._of(slice_name)) is not None
+
+    def admits(self, row: Mapping[str, Any], shift: float) -> bool:
+        """Whether a row that verdicts have moved may be on the list.
+
+        Where p-values decide, they are moved as well; elsewhere only places are.
+
+        Parameters
+        ----------
+        row : with ``slice``, ``p_value`` and ``is_strange``
+        shift : in units of ``anomaly_score``
+        """
+        most = self._most_p_value(self._of(row["slice"]))
+        return bool(row["is_strange"] if most is None else row["p_value"] * 10**-shift <= most)
+
+    def _most_p_value(self, threshold: Threshold) -> float | None:
+        match threshold:
+            case CapacityThreshold():
+                return self.max_p_value
+            case PercentileThreshold(percentile=percentile):
+                return 1.0 - percentile / 100.0
+            case _:
+                return None
 
     def told(self, slice_name: str) -> str:
         """The rule for a slice, in words."""
@@ -78,10 +100,8 @@ class ListPolicy:
         """Whether a score is beyond a threshold; the top are those of a night and ``among``."""
         night = Window.partitionBy("event_date", among)
         match threshold:
-            case CapacityThreshold():
-                return F.col("p_value") <= self.max_p_value
-            case PercentileThreshold(percentile=percentile):
-                return F.col("p_value") <= 1.0 - percentile / 100.0
+            case CapacityThreshold() | PercentileThreshold():
+                return F.col("p_value") <= F.lit(self._most_p_value(threshold))
             case ClusterPercentileThreshold():
                 return F.col("centroid_distance_p95_ratio") > 1.0
             case DeviationThreshold(sd=sd):

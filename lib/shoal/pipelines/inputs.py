@@ -11,6 +11,8 @@ from shoal.lake import Night, read_nights
 from shoal.models.alert_rate import AGED
 from shoal.models.histograms import ALL
 from shoal.models.registry import StatusChange, read_changes
+from shoal.models.suppressions import Suppression, read_suppressions
+from shoal.models.verdicts import Verdict, read_verdicts
 from shoal.pipelines.labels import labels_in_force
 from shoal.spark.hashing import hash_sum
 from shoal.spark.nights import read_published
@@ -41,6 +43,7 @@ class Inputs:
     labels : (first night, sum of hashes, number) of the labels by the night they hold from
     source_days : days that each source has events of, by name
     aged : published night → entity types whose model was found to have aged
+    verdicts, rules : all that analysts have said, whatever the night
     """
 
     files: dict[date, list[DayFile]]
@@ -49,6 +52,8 @@ class Inputs:
     changes: list[StatusChange]
     source_days: dict[str, set[date]]
     aged: dict[date, frozenset[str]] = field(default_factory=dict)
+    verdicts: list[Verdict] = field(default_factory=list)
+    rules: list[Suppression] = field(default_factory=list)
 
 
 def days_with_data(warehouse: Warehouse, start: date, end: date) -> list[date]:
@@ -65,6 +70,8 @@ def read_inputs(warehouse: Warehouse, days: Sequence[date], *, since: date) -> I
         files=_files_by_day(warehouse, days),
         nights=nights,
         labels=_labels_by_start(warehouse, last),
+        verdicts=read_verdicts(warehouse),
+        rules=read_suppressions(warehouse),
         changes=read_changes(warehouse),
         source_days=days_by_source(warehouse, since, last),
         aged=aged_models(warehouse, published),

@@ -32,6 +32,8 @@ from shoal.models.registry import (
     serving_models,
 )
 from shoal.models.scoring import MOVED_WITHIN
+from shoal.models.suppressions import Suppression
+from shoal.models.verdicts import Verdict, heeded_on
 from shoal.pipelines.context import Context
 from shoal.pipelines.inputs import DayFile, Inputs, labels_hash, read_inputs
 
@@ -49,6 +51,7 @@ class NightPlan:
     earlier : published nights that any step of this night may look back on, by date
     past_counts : of this night and the earlier ones, the published nights in the novelty window
     labels : hash of the labels in force
+    verdicts, rules : what analysts have said before the night, and holds on it
     stopped : sources that had events on the weekday in both weeks before, and none of the day
     hidden : nights among those looked back on that are not published
     in_force : entity type → model in force before any fit of this night
@@ -63,6 +66,8 @@ class NightPlan:
     input_hash: str
     files: tuple[DayFile, ...]
     labels: str
+    verdicts: tuple[Verdict, ...]
+    rules: tuple[Suppression, ...]
     earlier: tuple[Night, ...]
     past_counts: dict[date, int]
     stopped: tuple[str, ...]
@@ -173,7 +178,10 @@ def _plan_one(
     contents = sorted({file.content_hash for file in files})
     run_ids = [night.run_id for night in earlier]
     labels = labels_hash(inputs, day)
-    input_hash = _hash([contents, run_ids, labels, databases])
+    verdicts = heeded_on(inputs.verdicts, day)
+    rules = tuple(rule for rule in inputs.rules if rule.holds_on(day))
+    said = [[v.verdict_id for v in verdicts], [rule.suppression_id for rule in rules]]
+    input_hash = _hash([contents, run_ids, labels, databases, said])
     golden = golden_models(inputs.changes, day, golden_nights(settings))
     frozen = {kind: model.model_version for kind, model in golden.items()}
     identity = [
@@ -191,6 +199,8 @@ def _plan_one(
         input_hash=input_hash,
         files=tuple(files),
         labels=labels,
+        verdicts=verdicts,
+        rules=rules,
         earlier=tuple(earlier),
         past_counts=_past_counts(settings, [*(n.event_date for n in earlier), day], inputs),
         stopped=tuple(_stopped_sources(settings, day, inputs.source_days)),

@@ -1,6 +1,6 @@
 """A policy for lists tried on past nights, before it goes live."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from shoal.contracts import ENTITY_SCORES, OUTLIERS, VERDICTS
 from shoal.contracts.scores import BAD, BENIGN, BESIDE_LANES, MICROCLUSTER, STRAY
 from shoal.lake import Night, fetch_published, require_published, rows_of
-from shoal.models.listing import NightEntity, choose_lines, earlier_lines, night_entity
+from shoal.models.listing import NightEntity, choose_lines, earlier_lines, night_entity, pool_of
 from shoal.models.scoring import MOVED_WITHIN, add_past
 from shoal.models.thresholds import ListPolicy
 from shoal.pipelines.context import Context
@@ -49,16 +49,17 @@ def rehearse(
         policy = replace(policy, capacity=capacity)
     every = require_published(context.warehouse)
     nights = every[-last:]
-    told = rows_of(fetch_published(context.warehouse, OUTLIERS, nights))
-    chosen = _choose(context, every, nights, policy, told)
+    lines = rows_of(fetch_published(context.warehouse, OUTLIERS, nights))
+    chosen = _choose(context, every, nights, policy, lines)
+    told = [row for row in lines if row["suppressed_by"] is None]
     published = {night_entity(row) for row in told if row["lane"] not in BESIDE_LANES}
     tables = {
         f"{len(nights)} nights by capacity {policy.capacity}": _by_night(
             nights, chosen, published, told
         )
     }
-    lines = {line for line, lane in chosen.items() if lane not in BESIDE_LANES}
-    return {"In short": _in_short(context, nights, lines, published), **tables}
+    rehearsed = {line for line, lane in chosen.items() if lane not in BESIDE_LANES}
+    return {"In short": _in_short(context, nights, rehearsed, published), **tables}
 
 
 def _choose(
@@ -66,9 +67,9 @@ def _choose(
     every: Sequence[Night],
     nights: Sequence[Night],
     policy: ListPolicy,
-    told: Iterable[Mapping[str, Any]],
+    told: Sequence[Mapping[str, Any]],
 ) -> dict[NightEntity, str]:
-    """The lines of each night and their lanes."""
+    """The lines of each night and their lanes; ``told`` are those published, hidden ones too."""
     warehouse, settings = context.warehouse, context.settings
     first = nights[0].event_date
     days = max(settings.score.self_days, MOVED_WITHIN)
@@ -80,16 +81,23 @@ def _choose(
         past_days=settings.score.self_days,
         max_p_value=settings.outliers.max_p_value,
     )
-    groups = {night_entity(row): row["rank"] for row in told if row["lane"] == MICROCLUSTER}
-    members = warehouse.spark.createDataFrame(
-        [*groups], "event_date date, entity_type string, entity_id string"
+    groups = {
+        night_entity(row): row["rank"]
+        for row in told
+        if row["lane"] == MICROCLUSTER and row["suppressed_by"] is None
+    }
+    hidden = [night_entity(row) for row in told if row["suppressed_by"] is not None]
+    left_out = warehouse.spark.createDataFrame(
+        [*groups, *hidden], "event_date date, entity_type string, entity_id string"
     )
-    alone = scores.join(F.broadcast(members), list(_LINE), how="left_anti")
+    alone = scores.join(F.broadcast(left_out), list(_LINE), how="left_anti")
     earlier = rows_of(fetch_published(warehouse, OUTLIERS, before[-1:]))
     counts = {night.event_date: night.row_counts.get(ENTITY_SCORES.name, 0) for night in nights}
     found: dict[NightEntity, str] = dict.fromkeys(groups, MICROCLUSTER)
     taken = {day: len({rank for key, rank in groups.items() if key[0] == day}) for day in counts}
-    for row in choose_lines(alone, policy, earlier_lines(earlier), counts):
+    # What verdicts moved is known of lines alone: the others are as their scores have them.
+    pool = pool_of(alone, policy, [])
+    for row in choose_lines(pool, policy, earlier_lines(earlier), counts):
         day = row["event_date"]
         if row["lane"] == STRAY:
             taken[day] += 1

@@ -11,9 +11,9 @@ from shoal.contracts.models import GLOBAL_SLICE
 from shoal.contracts.scores import SILENT
 from shoal.models.evidence import add_evidence
 from shoal.models.groups import groups_of
-from shoal.models.listing import EarlierLine, Entity, choose_lines, earlier_lines
+from shoal.models.listing import EarlierLine, Entity, Said, choose_lines, earlier_lines, pool_of
 from shoal.models.peer_models import PeerModel, PeerModels
-from shoal.models.reasons import add_reasons
+from shoal.models.reasons import add_peer_counts, add_reasons
 from shoal.models.scoring import (
     HISTORY_DAYS,
     MOVED_WITHIN,
@@ -134,18 +134,18 @@ def _write_lists(
     novelty_days = settings.features.novelty_days
     activity = read_published(warehouse, ENTITY_ACTIVITY, span.looked_back_on(novelty_days))
     groups = groups_of(activity, scores, span.windows(novelty_days))
-    lines = choose_lines(
-        scores,
-        ListPolicy.of(settings.outliers),
-        _earlier_lines(context, span),
-        {day: counts["scored"] for day, counts in rows.items()},
-        groups,
-    )
-    with_reasons = add_reasons(lines, entity_days, scores, span.models or {}, top=limits.reasons)
-    complete = add_evidence(with_reasons, activity, novelty_days=novelty_days, top=limits.evidence)
-    warehouse.replace_days(warehouse.frame(OUTLIERS, complete), OUTLIERS, span.days)
+    models, policy = span.models or {}, ListPolicy.of(limits)
+    said = {plan.event_date: Said(plan.verdicts, plan.rules) for plan in span.plans}
+    is_heeding = any(plan.verdicts or plan.rules for plan in span.plans)
+    pool = pool_of(scores, policy, groups, is_heeding=is_heeding)
+    explained = add_reasons(pool, entity_days, models, top=limits.reasons)
+    known = add_evidence(explained, activity, novelty_days=novelty_days, top=limits.evidence)
+    scored = {day: counts["scored"] for day, counts in rows.items()}
+    chosen = choose_lines(known, policy, _earlier_lines(context, span), scored, groups, said)
+    lines = add_peer_counts(chosen, entity_days, scores, models)
+    warehouse.replace_days(warehouse.frame(OUTLIERS, lines), OUTLIERS, span.days)
     for day, counts in rows.items():
-        counts["outliers"] = sum(line["event_date"] == day for line in complete)
+        counts["outliers"] = sum(line["event_date"] == day for line in lines)
 
 
 def _earlier_lines(context: Context, span: Span) -> dict[Entity, EarlierLine]:

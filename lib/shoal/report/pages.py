@@ -56,14 +56,14 @@ def list_page(
 
     Parameters
     ----------
-    hidden : lines beside the total that a rule hides
+    hidden : lines beside the total that a rule or an earlier verdict hides
     """
     if form != "table":
         rows = lines if form == "json" else [flat(line) for line in lines]
         return render(rows, _LIST_COLUMNS, form)
     heading = list_heading(night.isoformat(), lines, scored, total=total)
     if hidden:
-        heading += f"; {hidden:,} hidden by rules, see `shoal suppressions`"
+        heading += f"; {hidden:,} hidden by rules or verdicts, see --hidden"
     blocks = [wrapped(heading)]
     for _, told in groupby(lines, key=lambda line: line["rank"]):
         members = list(told)
@@ -106,6 +106,9 @@ def _line_block(line: Mapping[str, Any]) -> str:
     facts = f"     {line['severity']}, score {score}{flag}, {since}"
     if techniques:
         facts += f", ATT&CK {techniques}"
+    if shift := line.get("verdict_shift"):
+        given = counted(len(line["verdict_ids"]), "verdict")
+        facts += f", {'raised' if shift > 0 else 'lowered'} by {given} on days like it"
     reasons = [f"     - {reason_text(reason)}" for reason in line.get("reasons") or []]
     evidence = [f"     > {evidence_text(item)}" for item in line.get("evidence") or []]
     return "\n".join(wrapped(text) for text in (head, facts, *reasons, *evidence[:4]))
@@ -159,6 +162,33 @@ def entity_page(found: Mapping[str, Any], form: Form) -> str:
         names = ["dimension", "value", "event_count", "first_ts", "last_ts"]
         parts.append(render(found["activity"], names, "table", width=WIDTH))
     return "\n\n".join(parts)
+
+
+_HEAD_OF_EVENT = ("event_ts", "kind", "dimension", "value")
+_LONG_FIELD = 400
+"""Characters of a field that a terminal shows; the other forms have it whole."""
+
+
+def events_page(events: Sequence[Mapping[str, Any]], form: Form) -> str:
+    """Raw events, one or more; as ``table`` a block each."""
+    if form != "table":
+        names = dict.fromkeys(name for event in events for name in event)
+        return render(events, [*names], form)
+    blocks = []
+    for event in events:
+        head = f"{cell(event['event_ts'])}  {event['kind']}  > {value_text(event)}"
+        fields = [
+            f"    {name}: {_shortened(cell(value))}"
+            for name, value in event.items()
+            if name not in _HEAD_OF_EVENT
+        ]
+        blocks.append("\n".join(wrapped(text) for text in (head, *fields)))
+    return "\n\n".join(blocks)
+
+
+def _shortened(text: str) -> str:
+    left = len(text) - _LONG_FIELD
+    return text if left <= 0 else f"{text[:_LONG_FIELD]}… ({left:,} characters more)"
 
 
 def tables_page(tables: Mapping[str, pd.DataFrame], form: Form) -> str:

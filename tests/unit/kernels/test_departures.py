@@ -5,13 +5,14 @@ import pytest
 
 from shoal.kernels.departures import (
     LEAST_USUAL,
-    squared_departures,
+    Departures,
+    implied_gaussian,
+    joint_precision,
     total_departure,
     usual_departures,
 )
 from shoal.kernels.mixture import fit_mixture
 from shoal.kernels.preparation import fit_preparation
-from shoal.kernels.reasons import implied_gaussian, rank_reasons
 
 RNG = np.random.default_rng(3)
 
@@ -24,7 +25,7 @@ def rows_of(n_rows: int, n_features: int) -> np.ndarray:
 
 @pytest.mark.parametrize("covariance_type", ["full", "diag"])
 @pytest.mark.parametrize("max_components", [3, 12])
-def test_departures_are_the_contributions_that_reasons_are_ranked_by(
+def test_departures_are_those_from_the_gaussian_that_is_implied(
     covariance_type: str, max_components: int
 ) -> None:
     """Through PCA and residual, and where nothing is discarded."""
@@ -41,16 +42,24 @@ def test_departures_are_the_contributions_that_reasons_are_ranked_by(
     mixture = fit_mixture(projected, n_components=2, covariance_type=covariance_type).mixture
     components = np.argmax(mixture.weighted_log_density(projected), axis=1)
     assert set(components) == {0, 1}
-    found = squared_departures(preparation, mixture, standardized, projected, components)
+    found = Departures.of(preparation, mixture, standardized, projected, components)
     for row in (0, 1, 7):
-        gaussian = implied_gaussian(
+        mean, covariance = implied_gaussian(
             preparation,
             mixture.means[components[row]],
             mixture.full_covariances()[components[row]],
         )
-        reasons = rank_reasons(standardized[row], *gaussian, top=12)
-        expected = {reason.index: reason.contribution for reason in reasons}
-        assert found[row] == pytest.approx([expected[n] for n in range(12)], rel=1e-6, abs=1e-9)
+        precision = np.linalg.inv(covariance)
+        deviation = standardized[row] - mean
+        pull = precision @ deviation
+        alike = {"rel": 1e-6, "abs": 1e-9}
+        assert found.deviation[row] == pytest.approx(deviation, **alike)
+        assert found.pull[row] == pytest.approx(pull, **alike)
+        assert found.precision[row] == pytest.approx(np.diagonal(precision), **alike)
+        assert found.squared[row] == pytest.approx(pull**2 / np.diagonal(precision), **alike)
+        columns = np.array([1, 4, 11])
+        block = joint_precision(preparation, mixture, int(components[row]), columns)
+        assert block == pytest.approx(precision[np.ix_(columns, columns)], **alike)
 
 
 def test_no_single_feature_rules_and_many_small_ones_add_up() -> None:

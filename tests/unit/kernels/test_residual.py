@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import multivariate_normal
 from sklearn.metrics import roc_auc_score
 
+from shoal.kernels.departures import implied_gaussian
 from shoal.kernels.mixture import fit_mixture
 from shoal.kernels.preparation import Preparation, fit_preparation
-from shoal.kernels.reasons import implied_gaussian
 
 
 def names(n: int) -> list[str]:

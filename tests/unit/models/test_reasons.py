@@ -12,7 +12,7 @@ import pytest
 
 from shoal.contracts.features import FEATURE_BY_NAME, FEATURES
 from shoal.kernels.profiles import Profiles
-from shoal.kernels.reasons import Reason
+from shoal.kernels.reasons import Explanations
 from shoal.models import reasons
 from shoal.models.reasons import PeerQuestion, count_sharing, reasons_of
 
@@ -39,10 +39,11 @@ def expect(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], None]:
     """Make every model expect the given values, in native units."""
 
     def replace(expected: list[float]) -> None:
-        found = [Reason(i, 9.0, 0.0, "high") for i in range(len(expected))]
-        monkeypatch.setattr(
-            reasons, "explain_row", lambda *_, **__: (found, np.array(expected, dtype=float))
+        contributions = np.full((1, len(expected)), 9.0)
+        found = Explanations(
+            contributions, contributions > 0, contributions, np.array([expected]), np.array([9.0])
         )
+        monkeypatch.setattr(reasons, "explain_rows", lambda *_, **__: found)
 
     return replace
 
@@ -77,7 +78,8 @@ def test_what_is_expected_is_possible(
     expect: Callable[[list[float]], None], name: str, expected: float, shown: float
 ) -> None:
     expect([expected])
-    [reason] = reasons_of(model_of([name], "builtin", [False]), np.array([3.0]), NO_PROFILE, 1)
+    model = model_of([name], "builtin", [False])
+    [[reason]] = reasons_of(model, np.array([[3.0]]), [NO_PROFILE], 1)
     assert reason["expected"] == shown
     assert reason["unit"] == FEATURE_BY_NAME[name].unit
 
@@ -88,7 +90,7 @@ def test_of_a_ready_feature_only_the_logged_one_is_never_negative(
     # event_count: the name of a built-in feature says nothing about a ready table's column
     expect([-4.0, -5.0, 6.0])
     model = model_of(["event_count", "b", "c"], "values", [False, True, True])
-    found = reasons_of(model, np.array([1.0, 1.0, 1.0]), NO_PROFILE, 3)
+    [found] = reasons_of(model, np.array([[1.0, 1.0, 1.0]]), [NO_PROFILE], 3)
     assert [reason["expected"] for reason in found] == [-4.0, 0.0, 6.0]
     assert [reason["unit"] for reason in found] == ["", "", ""]
 
