@@ -11,8 +11,13 @@ import pytest
 from pyspark.sql import SparkSession
 from rich.cells import cell_len
 from tests.support.commands import shoal, shoal_here
+from tests.support.equality import same
 from tests.support.fleet import HOSTS, Fleet, sysmon
 from tests.support.nights import made_warehouse, settings_for
+
+from shoal.contracts import MODEL_STATUS, OUTLIERS
+from shoal.contracts.events import EVENT_TABLES
+from shoal.lake import FolderLake, fetch_published, published_nights, rows_of
 
 FIRST = date(2024, 3, 4)
 QUIET_NIGHTS = 4
@@ -141,3 +146,29 @@ def test_from_the_list_to_the_raw_event_and_to_tomorrows_list(hunt: Hunt) -> Non
     assert hidden["anomaly_score"] == pytest.approx(again["anomaly_score"])
     # The night's identity says that it heeded something; tonight is what it was.
     assert hunt.lines(TONIGHT) == hunt.lines(TONIGHT, without)
+
+
+def test_a_line_is_explained_the_same_after_refits_from_stored_rows_alone(
+    hunt: Hunt, tmp_path: Path
+) -> None:
+    tables = tmp_path / "tables"
+    shutil.copytree(hunt.tables, tables)
+    for table in EVENT_TABLES.values():
+        shutil.rmtree(tables / table.name)
+    lake = FolderLake(str(tables))
+    listed = {}
+    for night in published_nights(lake):
+        listed[night.event_date] = rows_of(fetch_published(lake, OUTLIERS, [night]))
+    first = next(day for day, lines in listed.items() if lines)
+    later = [
+        change
+        for change in rows_of(lake.fetch(MODEL_STATUS))
+        if change["status"] == "promoted" and change["effective_date"] > first
+    ]
+    assert len(later) >= 2
+    for line in listed[first]:
+        told = hunt.say("explain", line["entity_id"], "--date", str(first), "--format", "json",
+                        tables=tables)  # fmt: skip
+        [found] = json.loads(told)
+        assert found["model_version"] not in {change["model_version"] for change in later}
+        assert same(found["reasons"], line["reasons"], 1e-9)

@@ -15,6 +15,7 @@ from tests.support.nights import settings_for
 from shoal.contracts import (
     ENTITY_ACTIVITY,
     ENTITY_FEATURES,
+    ENTITY_LABELS,
     ENTITY_SCORES,
     OUTLIERS,
     RUNS,
@@ -23,11 +24,13 @@ from shoal.contracts import (
 from shoal.contracts.scores import techniques_of
 from shoal.errors import DataError
 from shoal.hunt.doctor import examine
-from shoal.hunt.lists import list_outliers
+from shoal.hunt.explain import explain_entity
+from shoal.hunt.feedback import Finding, record_verdicts
+from shoal.hunt.lists import Wanted, list_outliers
 from shoal.hunt.peers import nearest_peers
 from shoal.hunt.rare import rare_values
 from shoal.hunt.timeline import entity_timeline
-from shoal.lake import FolderLake, published_nights
+from shoal.lake import FolderLake, fetch_published, published_nights, rows_of
 from shoal.models.registry import load_global, version_served
 from shoal.models.vectors import add_vector
 from shoal.pipelines.context import Context
@@ -85,13 +88,65 @@ def test_a_list_is_cut_to_what_is_asked_for(lake: FolderLake) -> None:
     every = list_outliers(lake, None).lines
     feature = every[-1]["reasons"][0]["feature"]
     expected = [line for line in every if feature in {r["feature"] for r in line["reasons"]}]
-    assert list_outliers(lake, None, feature=feature).lines == expected
+    assert list_outliers(lake, None, Wanted(feature=feature)).lines == expected
     [technique, *_] = techniques_of(every[0]["reasons"])
-    found = list_outliers(lake, None, technique=technique).lines
+    found = list_outliers(lake, None, Wanted(technique=technique)).lines
     assert found == [line for line in every if technique in techniques_of(line["reasons"])]
     parent = technique.partition(".")[0]
-    assert len(list_outliers(lake, None, technique=parent).lines) >= len(found) > 0
-    assert list_outliers(lake, None, technique="T0").lines == []
+    assert len(list_outliers(lake, None, Wanted(technique=parent)).lines) >= len(found) > 0
+    assert list_outliers(lake, None, Wanted(technique="T0")).lines == []
+    kind = every[0]["entity_type"]
+    of_type = list_outliers(lake, None, Wanted(entity_type=kind)).lines
+    assert of_type == [line for line in every if line["entity_type"] == kind]
+    of_slice = list_outliers(lake, None, Wanted(slice_name="nobody's")).lines
+    assert of_slice == []
+
+
+def test_what_is_just_under_the_line_is_told_on_request_with_its_reasons(lake: FolderLake) -> None:
+    found = list_outliers(lake, None, gray=3)
+    listed = {(line["entity_type"], line["entity_id"]) for line in found.lines}
+    scores = [
+        row
+        for row in rows_of(fetch_published(lake, ENTITY_SCORES, published_nights(lake)[-1:]))
+        if (row["entity_type"], row["entity_id"]) not in listed
+    ]
+    strangest = sorted(scores, key=lambda row: -row["anomaly_score"])[:3]
+    assert found.gray
+    assert [row["anomaly_score"] for row in found.gray] == [
+        row["anomaly_score"] for row in strangest
+    ]
+    for row in found.gray:
+        _, explained = explain_entity(
+            lake, row["entity_id"], None, entity_type=row["entity_type"], top=5
+        )
+        assert [reason["feature"] for reason in row["reasons"]] == [
+            reason["feature"] for reason in explained["reasons"]
+        ]
+    assert list_outliers(lake, None).gray == []
+
+
+def test_lines_by_label_priority_and_verdict(windows_nights: Context, tmp_path: Path) -> None:
+    shutil.copytree(str(windows_nights.warehouse.path), tmp_path / "tables")
+    lake = FolderLake(str(tmp_path / "tables"))
+    first, *others = list_outliers(lake, None).lines
+    label = {"entity_type": first["entity_type"], "entity_id": first["entity_id"],
+             "label": "site", "value": "lyon=west"}  # fmt: skip
+    lake.append_rows(ENTITY_LABELS, [label])
+    lake = FolderLake(lake.path)
+    assert list_outliers(lake, None, Wanted(label="site=lyon=west")).lines == [first]
+    assert list_outliers(lake, None, Wanted(label="site=lyon")).lines == []
+    weights = {first["slice"]: 3}
+    weighty = list_outliers(lake, None, Wanted(least_priority=2), priorities=weights).lines
+    assert {line["slice"] for line in weighty} == {first["slice"]}
+    assert {line["priority"] for line in weighty} == {3}
+    assert list_outliers(lake, None, Wanted(least_priority=2)).lines == []
+    given = Finding(
+        first["entity_id"], "suspicious", "odd", first["event_date"], first["entity_type"]
+    )
+    record_verdicts(lake, [given], owner="ann")
+    lake = FolderLake(lake.path)
+    assert list_outliers(lake, None, Wanted(is_open=True)).lines == others
+    assert list_outliers(lake, None).lines[0]["verdict"] == "suspicious"
 
 
 def test_an_entity_that_no_night_knows_gets_a_near_miss(lake: FolderLake) -> None:

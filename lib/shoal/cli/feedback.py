@@ -95,6 +95,24 @@ def verdicts(
 
 
 @feedback_app.command()
+def quality(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None,
+    last: Annotated[int, typer.Option(help="Published nights, counted back.", min=1)] = 90,
+    form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Print how good the lists were by the verdicts so far: at each capacity, and by slice."""
+    from shoal.hunt.quality import list_quality
+    from shoal.report.pages import tables_page
+
+    wanted = wanted_form(form)
+
+    def work(_: "Settings", lake: "Lake") -> str:
+        return tables_page(list_quality(lake, last=last), wanted)
+
+    print(answer("quality", conf, overrides, work))
+
+
+@feedback_app.command()
 def suppress(
     pattern: Annotated[str, typer.Argument(help="What it hides; * is any text.")],
     why: Annotated[str, typer.Option(help="Why; it is kept.")],

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 lists_app = typer.Typer()
 
+HiddenOption = Annotated[
+    bool, typer.Option("--hidden", help="Lines that a rule or an earlier verdict hides, too.")
+]
 EntityArgument = Annotated[str, typer.Argument(help="Name of the entity, as on the list.")]
 
 
@@ -41,27 +44,36 @@ def outliers(
     technique: Annotated[
         str | None, typer.Option(help="ATT&CK technique behind a reason, e.g. T1071.")
     ] = None,
+    label: Annotated[str | None, typer.Option(help="Of the entity, e.g. site=lyon.")] = None,
+    priority: Annotated[
+        int | None, typer.Option(help="Of the slice's labels, at least: drift.priorities.")
+    ] = None,
+    is_open: Annotated[bool, typer.Option("--open", help="Lines without a verdict.")] = False,
     top: Annotated[int | None, typer.Option(help="At most so many lines.")] = None,
-    with_hidden: Annotated[
-        bool, typer.Option("--hidden", help="Lines that a rule hides, too.")
-    ] = False,
+    with_hidden: HiddenOption = False,
+    gray: Annotated[
+        int, typer.Option(help="Entities just under the line that are told as well.", min=0)
+    ] = 0,
     form: FormatOption = "table",
 ) -> None:  # fmt: skip
     """Print a night's list, the last published night's by default."""
-    from shoal.hunt.lists import list_outliers
+    from shoal.hunt.lists import Wanted, list_outliers
     from shoal.report.pages import list_page
 
-    wanted = wanted_form(form)
+    shape = wanted_form(form)
     at = optional_day("--date", day)
+    if label is not None and "=" not in label:
+        raise UsageError(f"--label {label!r} is not name=value, e.g. role=database")
+    wanted = Wanted(entity_type, slice_name, lane, feature, technique, label, priority, is_open)
 
-    def work(_: "Settings", reader: "Reader") -> str:
+    def work(settings: "Settings", reader: "Reader") -> str:
         found = list_outliers(
-            reader, at, entity_type=entity_type, slice_name=slice_name, lane=lane,
-            feature=feature, technique=technique, limit=top, with_hidden=with_hidden,
+            reader, at, wanted, limit=top, with_hidden=with_hidden, gray=gray,
+            priorities=settings.drift.priorities,
         )  # fmt: skip
         return list_page(
-            found.night.event_date, found.lines, found.scored, wanted,
-            total=found.total, hidden=found.hidden,
+            found.night.event_date, found.lines, found.scored, shape,
+            total=found.total, hidden=found.hidden, gray=found.gray,
         )  # fmt: skip
 
     print(answer("outliers", conf, overrides, work))
@@ -74,9 +86,7 @@ def export(
     out: Annotated[
         str | None, typer.Option("--out", help="File to write; printed without.")
     ] = None,
-    with_hidden: Annotated[
-        bool, typer.Option("--hidden", help="Lines that a rule hides, too.")
-    ] = False,
+    with_hidden: HiddenOption = False,
 ) -> None:  # fmt: skip
     """Write a night's list for another system, a JSON document a line."""
     from shoal.hunt.lists import list_outliers
@@ -237,6 +247,53 @@ def rare(
         return rare_page(night.event_date, found, wanted, top=top)
 
     print(answer("rare", conf, overrides, work))
+
+
+@lists_app.command()
+def packages(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    entity_type: Annotated[str, typer.Option("--type", help="Entity type.")] = "host",
+    dimension: Annotated[str, typer.Option(help="Of entity_activity.")] = "package",
+    top: Annotated[int, typer.Option(help="Lines of a table, at most.", min=1)] = 20,
+    form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Print whose set of packages is unlike its peers': what few have, what most have."""
+    from shoal.hunt.packages import package_outliers
+    from shoal.report.pages import packages_page
+
+    wanted = wanted_form(form)
+    at = optional_day("--date", day)
+
+    def work(_: "Settings", reader: "Reader") -> str:
+        night, found = package_outliers(reader, at, entity_type=entity_type, dimension=dimension)
+        return packages_page(night.event_date, found, wanted, top=top)
+
+    print(answer("packages", conf, overrides, work))
+
+
+@lists_app.command()
+def risk(
+    conf: ConfOption = DEFAULT_CONF, overrides: SetOption = None, day: DateOption = None,
+    entity_type: TypeOption = None,
+    last: Annotated[int, typer.Option(help="Days, counted back.", min=1)] = 28,
+    half_life: Annotated[float, typer.Option(help="Days after which half counts.", min=0.1)] = 7.0,
+    top: Annotated[int, typer.Option(help="Lines of a table, at most.", min=1)] = 20,
+    form: FormatOption = "table",
+) -> None:  # fmt: skip
+    """Print who was strange again and again: scores of days summed up, old ones counting less."""
+    from shoal.hunt.risk import risk_over_days
+    from shoal.report.pages import risk_page
+
+    wanted = wanted_form(form)
+    at = optional_day("--date", day)
+
+    def work(_: "Settings", reader: "Reader") -> str:
+        night, found = risk_over_days(
+            reader, at, entity_type=entity_type, last=last, half_life=half_life
+        )
+        return risk_page(night.event_date, found, wanted, top=top)
+
+    print(answer("risk", conf, overrides, work))
 
 
 @lists_app.command()

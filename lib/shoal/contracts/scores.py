@@ -275,7 +275,8 @@ UNSCORED = Table(
     is_night=True,
 )
 
-BENIGN, BAD = "benign", ("suspicious", "malicious")
+MALICIOUS = "malicious"
+BENIGN, BAD = "benign", ("suspicious", MALICIOUS)
 """What may be found of an entity's day."""
 
 VERDICTS = Table(

@@ -20,7 +20,6 @@ from shoal.errors import DataError
 from shoal.hunt.attribution import attribute_change
 from shoal.hunt.entities import KnownEntities
 from shoal.lake import Night, Reader, fetch_published, find_night, rows_of
-from shoal.models.cases import rare_values
 from shoal.models.listing import NightEntity, night_entity
 from shoal.models.peer_models import PeerModel
 from shoal.models.reasons import count_sharing, line_reasons, peer_question, reasons_of
@@ -33,7 +32,7 @@ _ACTIVITY_SHOWN = 20
 _NO_ACTIVITY = ("total", "category")
 """Dimensions that sum up the others."""
 CARRYING = 5
-"""Reasons that a verdict keeps of a day that was on no list."""
+"""Reasons of a day that is on no list."""
 
 
 def explain_entity(
@@ -120,13 +119,13 @@ def _models_of(reader: Reader, score: Mapping[str, Any]) -> tuple[PeerModel, Pee
     return model, golden
 
 
-def carried_scores(
+def explained_scores(
     reader: Reader, keys: Sequence[NightEntity], *, top: int = CARRYING
 ) -> dict[NightEntity, dict[str, Any]]:
-    """Score of each entity's night and what carried it, as ``verdicts`` keeps them.
+    """``anomaly_score`` and ``reasons`` of entities' nights; who has no score is left out.
 
-    Who has no score is left out. Of lines their own reasons are taken, else those of the stored
-    model and features.
+    Of lines their own reasons and ``evidence`` are taken, else those of the stored model and
+    features, which lack the counts of peers.
     """
     found: dict[NightEntity, dict[str, Any]] = {}
     by_night: dict[tuple[date, str], list[str]] = {}
@@ -135,21 +134,12 @@ def carried_scores(
     for (day, kind), names in by_night.items():
         night = find_night(reader, day)
         own = {"entity_type": [kind], "entity_id": names}
-        lines = rows_of(
-            fetch_published(
-                reader, OUTLIERS, [night], [*_KEY, "anomaly_score", "reasons", "evidence"], **own
-            )
-        )
-        for line in lines:
-            found[night_entity(line)] = _carried(line, line["reasons"])
+        columns = [*_KEY, "anomaly_score", "reasons", "evidence"]
+        lines = rows_of(fetch_published(reader, OUTLIERS, [night], columns, **own))
+        found |= {night_entity(line): line for line in lines}
         own["entity_id"] = [name for name in names if (day, kind, name) not in found]
-        scores = rows_of(
-            fetch_published(
-                reader, ENTITY_SCORES, [night],
-                [*_KEY, "slice", "anomaly_score", "model_version"], **own,
-            )
-        )  # fmt: skip
-        for score in scores:
+        columns = [*_KEY, "slice", "anomaly_score", "model_version"]
+        for score in rows_of(fetch_published(reader, ENTITY_SCORES, [night], columns, **own)):
             model, _ = _models_of(reader, score | {"golden_version": None})
             features = fetch_published(
                 reader, ENTITY_FEATURES, [night], model.stored_columns,
@@ -157,18 +147,8 @@ def carried_scores(
             )  # fmt: skip
             values, profiles = model.vectors(features)
             [reasons] = reasons_of(model, values, [profiles], top)
-            found[night_entity(score)] = _carried(score, reasons)
+            found[night_entity(score)] = score | {"reasons": reasons}
     return found
-
-
-def _carried(row: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
-    names = ("feature", "term", "contribution", "direction")
-    rare = sorted(rare_values(row))
-    return {
-        "anomaly_score": row["anomaly_score"],
-        "reasons": [{name: reason[name] for name in names} for reason in reasons or []],
-        "evidence": [{"dimension": dimension, "value": value} for dimension, value in rare],
-    }
 
 
 def _peers_sharing(

@@ -13,8 +13,9 @@ from shoal.contracts import OUTLIERS, SUPPRESSIONS, VERDICTS
 from shoal.contracts.scores import BAD, BENIGN
 from shoal.errors import DataError, ShoalError, UsageError, did_you_mean
 from shoal.hunt.entities import KnownEntities
-from shoal.hunt.explain import carried_scores
+from shoal.hunt.explain import explained_scores
 from shoal.lake import Lake, Night, Reader, fetch_published, find_night, require_published, rows_of
+from shoal.models.cases import rare_values
 from shoal.models.listing import night_entity
 from shoal.models.suppressions import SCOPES as RULE_SCOPES
 from shoal.models.suppressions import Suppression, read_suppressions
@@ -111,10 +112,25 @@ def record_verdicts(
         if name not in known:
             rows[name] = {"verdict_id": name, **content, "created_ts": datetime.now(UTC)}
     if rows:
-        carried = carried_scores(lake, [night_entity(row) for row in rows.values()])
-        complete = [row | carried.get(night_entity(row), {}) for row in rows.values()]
+        scores = explained_scores(lake, [night_entity(row) for row in rows.values()])
+        complete = [row | _carried(scores.get(night_entity(row))) for row in rows.values()]
         lake.append_rows(VERDICTS, complete)
     return list(rows)
+
+
+def _carried(score: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a verdict keeps of the score of its day."""
+    if score is None:
+        return {}
+    names = ("feature", "term", "contribution", "direction")
+    return {
+        "anomaly_score": score["anomaly_score"],
+        "reasons": [{name: reason[name] for name in names} for reason in score["reasons"] or []],
+        "evidence": [
+            {"dimension": dimension, "value": value}
+            for dimension, value in sorted(rare_values(score))
+        ],
+    }
 
 
 def _resolve(lake: Lake, findings: Sequence[Finding]) -> list[dict[str, Any]]:

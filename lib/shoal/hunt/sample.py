@@ -1,7 +1,7 @@
 """What is worth a verdict though no list asks for one."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -37,10 +37,10 @@ def sample_night(
         (row["entity_type"], row["entity_id"])
         for row in rows_of(reader.fetch(VERDICTS, _ENTITY, event_date=[night.event_date]))
     }
-    rows = [row for row in _unlisted(reader, night, entity_type) if _key(row) not in judged]
+    rows = [row for row in gray_zone(reader, night, entity_type) if _key(row) not in judged]
     found: list[dict[str, Any]] = []
     for kind, ordered in (
-        (GRAY, _strangest(rows)),
+        (GRAY, rows),
         (UNLIKELY, sorted(rows, key=lambda row: (row["log_density"], *_key(row)))),
         (CONTROL, sorted(rows, key=lambda row: (_chance(night, row), *_key(row)))),
     ):
@@ -50,18 +50,16 @@ def sample_night(
     return night, found
 
 
-def _unlisted(reader: Reader, night: Night, entity_type: str | None) -> list[dict[str, Any]]:
+def gray_zone(reader: Reader, night: Night, entity_type: str | None) -> list[dict[str, Any]]:
+    """Scored entities that are not on the list, the strangest first."""
     wanted = {} if entity_type is None else {"entity_type": [entity_type]}
     listed = {
         _key(row) for row in rows_of(fetch_published(reader, OUTLIERS, [night], _ENTITY, **wanted))
     }
     columns = [*_ENTITY, *_TOLD]
     rows = rows_of(fetch_published(reader, ENTITY_SCORES, [night], columns, **wanted))
-    return [row for row in rows if _key(row) not in listed]
-
-
-def _strangest(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(rows, key=lambda row: (-round(row["anomaly_score"], 6), *_key(row)))
+    unlisted = [row for row in rows if _key(row) not in listed]
+    return sorted(unlisted, key=lambda row: (-round(row["anomaly_score"], 6), *_key(row)))
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:

@@ -69,11 +69,14 @@ class StatusChange:
         return ServingModel(self.entity_type, self.model_version, self.effective_date)
 
 
-def model_version(
-    entity_type: str, night: date, training_run_ids: Sequence[str], config_hash: str
-) -> str:
-    """Identity of a model: the same inputs and configuration give the same version."""
-    text = json.dumps([entity_type, night.isoformat(), sorted(training_run_ids), config_hash])
+def model_version(entity_type: str, night: date, inputs: Sequence[str], config_hash: str) -> str:
+    """Identity of a model: the same inputs and configuration give the same version.
+
+    Parameters
+    ----------
+    inputs : runs of the nights it learns from, and verdicts on what it leaves out of them
+    """
+    text = json.dumps([entity_type, night.isoformat(), sorted(inputs), config_hash])
     return f"{entity_type}-{night:%Y%m%d}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 

@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from shoal.contracts import VERDICTS
-from shoal.contracts.scores import BENIGN
+from shoal.contracts.scores import BENIGN, MALICIOUS
 from shoal.lake import Reader, rows_of
 from shoal.models.cases import rare_values
 from shoal.models.scoring import RAISED_BY
@@ -116,13 +116,30 @@ def heeded_on(verdicts: Iterable[Verdict], night: date) -> tuple[Verdict, ...]:
     ----------
     verdicts : in the order in which they were given; of several on one day the last holds
     """
+    return tuple(
+        verdict
+        for verdict in _last_words(verdicts, night)
+        if verdict.scope != "day" and verdict.reasons
+    )
+
+
+def malicious_before(verdicts: Iterable[Verdict], night: date) -> tuple[Verdict, ...]:
+    """Verdicts on days that no model of a night learns from, by identity.
+
+    Parameters
+    ----------
+    verdicts : as in `heeded_on`
+    """
+    return tuple(v for v in _last_words(verdicts, night) if v.verdict == MALICIOUS)
+
+
+def _last_words(verdicts: Iterable[Verdict], night: date) -> list[Verdict]:
     last = {
         (verdict.entity_type, verdict.entity_id, verdict.event_date): verdict
         for verdict in verdicts
         if verdict.holds_on(night)
     }
-    covering = [verdict for verdict in last.values() if verdict.scope != "day" and verdict.reasons]
-    return tuple(sorted(covering, key=lambda verdict: verdict.verdict_id))
+    return sorted(last.values(), key=lambda verdict: verdict.verdict_id)
 
 
 def cosine(own: Reasons, other: Reasons) -> float:

@@ -134,7 +134,7 @@ def read_truth(path: Path) -> pd.DataFrame:
 
 def _lines(context: Context, nights: Sequence[Night]) -> pd.DataFrame:
     """Lines of nights but for lanes beside the capacity; members of a group share theirs."""
-    rows = read_published(context.warehouse, OUTLIERS, nights)
+    rows = read_published(context.warehouse, OUTLIERS, nights).where("suppressed_by IS NULL")
     return _bounded(
         rows.where(~F.col("lane").isin(*BESIDE_LANES)).select(
             *(*ev.NIGHT_ENTITY, "slice", "lane", "change", "expected_by_chance"),

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -28,9 +29,10 @@ from shoal.models.registry import (
     write_models,
 )
 from shoal.models.vectors import BUILTIN, VALUES, VectorRule, teaching_rows
+from shoal.models.verdicts import Verdict
 from shoal.pipelines.context import Context, library_versions
 from shoal.pipelines.gate import pass_gate
-from shoal.pipelines.plan import NightPlan
+from shoal.pipelines.plan import NightPlan, left_out_days
 from shoal.pipelines.span import Outcome, Span
 from shoal.spark.nights import read_published
 from shoal.spark.sampling import cap_groups
@@ -148,8 +150,14 @@ def _all_changes(context: Context, plan: NightPlan) -> list[StatusChange]:
     meaning = config_hash(settings)
     changes = read_changes(context.warehouse)
     tried = {change.model_version for change in changes}
+    since = plan.event_date - timedelta(days=settings.fit.window_days)
     versions = {
-        kind: model_version(kind, plan.event_date, run_ids, meaning)
+        kind: model_version(
+            kind,
+            plan.event_date,
+            [*run_ids, *left_out_days(plan.malicious, kind, since)],
+            meaning,
+        )
         for kind in settings.entity_types
     }
     return [
@@ -176,7 +184,7 @@ def _fit_type(context: Context, plan: NightPlan, change: StatusChange) -> Outcom
     # Few nights that are alike are better than all, and all are better than too few.
     for nights in [alike, window] if len(alike) < len(window) else [window]:
         try:
-            result = _fit_on(context, nights, change.entity_type)
+            result = _fit_on(context, nights, change.entity_type, plan.malicious)
         except DataError as error:
             fault = str(error)
             continue
@@ -191,10 +199,18 @@ def _fit_type(context: Context, plan: NightPlan, change: StatusChange) -> Outcom
     return Outcome(replace(change, status="rejected"), fault)
 
 
-def _fit_on(context: Context, nights: Sequence[Night], entity_type: str) -> FitResult:
+def _fit_on(
+    context: Context, nights: Sequence[Night], entity_type: str, malicious: Sequence[Verdict]
+) -> FitResult:
     settings = context.settings
     published = read_published(context.warehouse, ENTITY_FEATURES, nights)
     reference = published.where(F.col("entity_type") == F.lit(entity_type))
+    if malicious:
+        days = context.spark.createDataFrame(
+            [(verdict.event_date, verdict.entity_type, verdict.entity_id) for verdict in malicious],
+            "event_date date, entity_type string, entity_id string",
+        )
+        reference = reference.join(F.broadcast(days), days.columns, how="left_anti")
     rows, names, feature_set = reference_rows(reference, settings, entity_type)
     return fit_models(rows, fit_request(settings, entity_type, feature_set, names))
 

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from shoal.contracts import ENTITY_FEATURES, MODELS, VERDICTS
 from shoal.contracts.models import GLOBAL_SLICE
+from shoal.contracts.scores import MALICIOUS
 from shoal.errors import DataError
 from shoal.models.gate import Gate, GateRows, open_gate
 from shoal.models.peer_models import PARENT, PROFILE_COLUMNS, PeerModel, PeerModels, peer_model
@@ -22,7 +23,6 @@ from shoal.spark.sampling import hash_sample
 
 SAMPLE_ROWS = 6_000
 """Entity-nights that both models are held against each other on."""
-MALICIOUS = "malicious"
 _OF_VERSION = ("model_version", "valid_from_date", "config_hash")
 """Columns of ``models`` that all rows of a version share, wherever they come from."""
 Row = Mapping[str, Any]

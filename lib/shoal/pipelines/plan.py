@@ -33,7 +33,7 @@ from shoal.models.registry import (
 )
 from shoal.models.scoring import MOVED_WITHIN
 from shoal.models.suppressions import Suppression
-from shoal.models.verdicts import Verdict, heeded_on
+from shoal.models.verdicts import Verdict, heeded_on, malicious_before
 from shoal.pipelines.context import Context
 from shoal.pipelines.inputs import DayFile, Inputs, labels_hash, read_inputs
 
@@ -52,6 +52,7 @@ class NightPlan:
     past_counts : of this night and the earlier ones, the published nights in the novelty window
     labels : hash of the labels in force
     verdicts, rules : what analysts have said before the night, and holds on it
+    malicious : verdicts on days that its models don't learn from
     stopped : sources that had events on the weekday in both weeks before, and none of the day
     hidden : nights among those looked back on that are not published
     in_force : entity type → model in force before any fit of this night
@@ -68,6 +69,7 @@ class NightPlan:
     labels: str
     verdicts: tuple[Verdict, ...]
     rules: tuple[Suppression, ...]
+    malicious: tuple[Verdict, ...]
     earlier: tuple[Night, ...]
     past_counts: dict[date, int]
     stopped: tuple[str, ...]
@@ -171,7 +173,8 @@ def _plan_one(
     before = [night for at, night in sorted(inputs.nights.items()) if since <= at < day]
     earlier = [night for night in before if night.state == "published"]
     aged = inputs.aged.get(earlier[-1].event_date, frozenset()) if earlier else frozenset()
-    due = _due_changes(settings, day, earlier, inputs.changes, meaning, aged)
+    malicious = malicious_before(inputs.verdicts, day)
+    due = _due_changes(settings, day, earlier, inputs.changes, meaning, aged, malicious)
     due_versions = {change.entity_type: change.model_version for change in due}
     in_force = serving_models(inputs.changes, day)
     versions = {kind: model.model_version for kind, model in in_force.items()} | due_versions
@@ -201,6 +204,7 @@ def _plan_one(
         labels=labels,
         verdicts=verdicts,
         rules=rules,
+        malicious=malicious,
         earlier=tuple(earlier),
         past_counts=_past_counts(settings, [*(n.event_date for n in earlier), day], inputs),
         stopped=tuple(_stopped_sources(settings, day, inputs.source_days)),
@@ -273,6 +277,7 @@ def _due_changes(
     changes: Sequence[StatusChange],
     meaning: str,
     aged: Collection[str],
+    malicious: Sequence[Verdict],
 ) -> list[StatusChange]:
     """Models that the night is to fit, each as it is expected to end.
 
@@ -282,6 +287,7 @@ def _due_changes(
     Parameters
     ----------
     aged : entity types whose model was found to have aged on the night before
+    malicious : verdicts on days that are not learnt from
     """
     since = day - timedelta(days=settings.fit.window_days)
     run_ids = [night.run_id for night in earlier if night.event_date >= since]
@@ -295,7 +301,8 @@ def _due_changes(
     due = []
     for entity_type in settings.entity_types:
         model, last = serving.get(entity_type), attempts.get(entity_type)
-        version = model_version(entity_type, day, run_ids, meaning)
+        learnt = [*run_ids, *left_out_days(malicious, entity_type, since)]
+        version = model_version(entity_type, day, learnt, meaning)
         if version in taken_back:
             continue
         is_fitted = model is not None and model.effective_date == day
@@ -313,6 +320,15 @@ def _due_changes(
                 )
             )
     return due
+
+
+def left_out_days(malicious: Iterable[Verdict], entity_type: str, since: date) -> list[str]:
+    """Verdicts, by identity, on days of a type that a window from ``since`` on leaves out."""
+    return [
+        verdict.verdict_id
+        for verdict in malicious
+        if verdict.entity_type == entity_type and verdict.event_date >= since
+    ]
 
 
 def _is_due(

@@ -13,10 +13,9 @@ from markupsafe import Markup
 from shoal import __version__
 from shoal.contracts.attack import TECHNIQUES
 from shoal.contracts.scores import MICROCLUSTER, techniques_of
-from shoal.log import plain
 from shoal.report.lines import WHOLE_BAR, evidence_text, reason_text, value_text
 from shoal.report.plots import sparkline
-from shoal.report.text import cell, number
+from shoal.report.text import cell, number, screen_cell, shown
 
 
 def render_page(
@@ -48,7 +47,7 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plain": lambda value: plain(str(value)), "cell": cell}
+    environment.filters |= {"plain": lambda value: shown(str(value)), "cell": screen_cell}
     script = loader.get_source(environment, "page.js")[0]
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
     first = event_date - timedelta(days=nights_shown - 1)

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shoal.contracts.scores import BESIDE_LANES
-from shoal.log import plain
-from shoal.report.text import counted, number
+from shoal.report.text import counted, number, shown
 
 WHOLE_BAR = 4.0
 """Score that fills a bar, where none is larger."""
@@ -15,13 +14,13 @@ _COUNT_LIKE = {"bytes": "bytes", "seconds": "s", "share": "", "circle": "", "0 t
 
 def reason_text(reason: Mapping[str, Any]) -> str:
     """``port distinct 212 service ports (expected 3.1; 0 of 41 peers as high)``."""
-    name = plain(str(reason["feature"])).replace("_", " ")
+    name = shown(str(reason["feature"])).replace("_", " ")
     if reason.get("term"):
         kind, _, value = str(reason["term"]).partition("=")
-        name = f"{kind} {plain(value)} share"
+        name = f"{kind} {shown(value)} share"
     unit = reason.get("unit") or ""
-    shown = _COUNT_LIKE.get(unit, unit)
-    unit_text = f" {shown}" if shown and shown.rstrip("s") not in name else ""
+    word = _COUNT_LIKE.get(unit, unit)
+    unit_text = f" {word}" if word and word.rstrip("s") not in name else ""
     expected = number(reason["expected"])
     shared = _shared_text(reason)
     return f"{name} {number(reason['value'])}{unit_text} (expected {expected}{shared})"
@@ -50,7 +49,7 @@ def evidence_text(item: Mapping[str, Any]) -> str:
 
 def value_text(item: Mapping[str, Any]) -> str:
     """A value of a dimension: ``program port java>tcp/4444``."""
-    return f"{str(item['dimension']).replace('_', ' ')} {plain(str(item['value']))}"
+    return f"{str(item['dimension']).replace('_', ' ')} {shown(str(item['value']))}"
 
 
 def summary(line: Mapping[str, Any], *, reasons: int | None = 2) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from shoal.contracts.scores import MICROCLUSTER, MOVED, STRAY, techniques_of
-from shoal.log import plain
 from shoal.report.lines import (
     WHOLE_BAR,
     evidence_text,
@@ -19,7 +18,7 @@ from shoal.report.lines import (
     summary,
     value_text,
 )
-from shoal.report.text import Form, cell, counted, number, render, wrapped
+from shoal.report.text import Form, cell, counted, number, render, screen_cell, shown, wrapped
 
 _LIST_COLUMNS = (
     "event_date",
@@ -51,15 +50,18 @@ def list_page(
     *,
     total: int,
     hidden: int = 0,
+    gray: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """A night's list, or ``lines`` of its ``total``; as ``table`` in blocks of 80 columns.
 
     Parameters
     ----------
+    gray : entities just under the line; in the other forms rows without a rank
     hidden : lines beside the total that a rule or an earlier verdict hides
     """
     if form != "table":
-        rows = lines if form == "json" else [flat(line) for line in lines]
+        every = [*lines, *gray]
+        rows = every if form == "json" else [flat(line) for line in every]
         return render(rows, _LIST_COLUMNS, form)
     heading = list_heading(night.isoformat(), lines, scored, total=total)
     if hidden:
@@ -68,8 +70,31 @@ def list_page(
     for _, told in groupby(lines, key=lambda line: line["rank"]):
         members = list(told)
         is_group = members[0]["lane"] == MICROCLUSTER
-        blocks.append(_group_block(members) if is_group else _line_block(members[0]))
+        block = _group_block(members) if is_group else _line_block(members[0])
+        others = [line for line in lines if line not in members and is_of_case(line, members[0])]
+        blocks.append("\n".join([block, *_case_text(others)]))
+    if gray:
+        blocks += ["Just under the line:", *(_gray_block(row) for row in gray)]
     return "\n\n".join(blocks)
+
+
+def is_of_case(line: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two lines are of one case."""
+    return bool(line["case_id"] == other["case_id"])
+
+
+def _case_text(others: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not others:
+        return []
+    names = ", ".join(f"{line['entity_type']} {shown(line['entity_id'])}" for line in others)
+    return [wrapped(f"     of one case with {names}")]
+
+
+def _gray_block(row: Mapping[str, Any]) -> str:
+    head = f"   - {shown(row['entity_id'])}  {row['entity_type']}, {shown(row['slice'])}"
+    facts = f"     {row['severity']}, score {number(row['anomaly_score'])}"
+    reasons = [f"     - {reason_text(reason)}" for reason in row["reasons"][:3]]
+    return "\n".join(wrapped(text) for text in (head, facts, *reasons))
 
 
 def _group_block(members: Sequence[Mapping[str, Any]]) -> str:
@@ -77,10 +102,10 @@ def _group_block(members: Sequence[Mapping[str, Any]]) -> str:
     first = members[0]
     days = first["days_in_row"]
     since = "new" if first["change"] == "new" else f"night {days} in a row"
-    head = f"{first['rank']:>3}. {len(members)} {plain(first['entity_type'])}s together [group]"
+    head = f"{first['rank']:>3}. {len(members)} {shown(first['entity_type'])}s together [group]"
     chance = number(first["group_p_value"])
     facts = f"     chance of such a group on a night {chance}, {since}, case {first['case_id']}"
-    names = ", ".join(plain(member["entity_id"]) for member in members)
+    names = ", ".join(shown(member["entity_id"]) for member in members)
     shared = [
         f"     > {value_text(item)}: new in the fleet"
         for item in (first.get("shared") or [])[:_SHARED_SHOWN]
@@ -94,13 +119,17 @@ def _line_block(line: Mapping[str, Any]) -> str:
     lane = "" if line["lane"] == STRAY else f" [{line['lane']}]"
     if rule := line.get("suppressed_by"):
         lane += f" [hidden by {rule}]"
+    if line.get("priority", 1) > 1:
+        lane += f" [priority {line['priority']}]"
+    if line.get("verdict"):
+        lane += f" [found {line['verdict']}]"
     score = number(line["anomaly_score"])
     if line["lane"] == MOVED:
         score += f", {number(line['golden_score'])} by the frozen model"
     flag = " (beyond the reference)" if line["calibration"] == "extrapolated" else ""
     head = (
-        f"{line['rank']:>3}. {plain(line['entity_id'])}  "
-        f"{line['entity_type']}, {plain(line['slice'])}{lane}"
+        f"{line['rank']:>3}. {shown(line['entity_id'])}  "
+        f"{line['entity_type']}, {shown(line['slice'])}{lane}"
     )
     techniques = ", ".join(techniques_of(line.get("reasons") or [])[:_TECHNIQUES_SHOWN])
     facts = f"     {line['severity']}, score {score}{flag}, {since}"
@@ -134,7 +163,7 @@ def nights_page(nights: Sequence[Mapping[str, Any]], form: Form) -> str:
     ]
     table = render(rows, list(rows[0]), form, width=WIDTH)
     moved = [
-        wrapped(f"{night['event_date']:%a %Y-%m-%d} moved: {cell(night['moved'])}")
+        wrapped(f"{night['event_date']:%a %Y-%m-%d} moved: {screen_cell(night['moved'])}")
         for night in nights
         if night["moved"]
     ]
@@ -149,7 +178,9 @@ def entity_page(found: Mapping[str, Any], form: Form) -> str:
         return render([row], list(row), form)
     lists = {"reasons", "activity"}
     facts_text = [
-        f"{name.replace('_', ' ')}: {cell(v)}" for name, v in found.items() if name not in lists
+        f"{name.replace('_', ' ')}: {screen_cell(v)}"
+        for name, v in found.items()
+        if name not in lists
     ]
     parts = ["\n".join(wrapped(text) for text in facts_text)]
     if found.get("reasons"):
@@ -165,8 +196,6 @@ def entity_page(found: Mapping[str, Any], form: Form) -> str:
 
 
 _HEAD_OF_EVENT = ("event_ts", "kind", "dimension", "value")
-_LONG_FIELD = 400
-"""Characters of a field that a terminal shows; the other forms have it whole."""
 
 
 def events_page(events: Sequence[Mapping[str, Any]], form: Form) -> str:
@@ -178,17 +207,12 @@ def events_page(events: Sequence[Mapping[str, Any]], form: Form) -> str:
     for event in events:
         head = f"{cell(event['event_ts'])}  {event['kind']}  > {value_text(event)}"
         fields = [
-            f"    {name}: {_shortened(cell(value))}"
+            f"    {name}: {screen_cell(value)}"
             for name, value in event.items()
             if name not in _HEAD_OF_EVENT
         ]
         blocks.append("\n".join(wrapped(text) for text in (head, *fields)))
     return "\n\n".join(blocks)
-
-
-def _shortened(text: str) -> str:
-    left = len(text) - _LONG_FIELD
-    return text if left <= 0 else f"{text[:_LONG_FIELD]}… ({left:,} characters more)"
 
 
 def tables_page(tables: Mapping[str, pd.DataFrame], form: Form) -> str:
@@ -230,8 +254,8 @@ def timeline_page(nights: Sequence[Mapping[str, Any]], form: Form) -> str:
     scores = [night["anomaly_score"] or 0.0 for night in nights]
     whole = max([WHOLE_BAR, *scores])
     slices = [night["slice"] for night in nights if night["slice"]]
-    told = f", {plain(slices[-1])}" if slices else ""
-    head = f"{plain(last['entity_id'])}  {last['entity_type']}{told}: {len(nights)} nights"
+    told = f", {shown(slices[-1])}" if slices else ""
+    head = f"{shown(last['entity_id'])}  {last['entity_type']}{told}: {len(nights)} nights"
     return "\n".join([wrapped(head), "", *(_timeline_line(night, whole) for night in nights)])
 
 
@@ -239,14 +263,18 @@ def _timeline_line(night: Mapping[str, Any], whole: float) -> str:
     day = f"{night['event_date']:%a %Y-%m-%d}"
     score = night["anomaly_score"]
     if score is None:
-        said = "not there" if night["is_missing"] else f"no score: {night['reason']}"
-        return f"{day}     - {said}"
+        said = "not there" if night["is_missing"] else f"no score: {shown(str(night['reason']))}"
+        return _one_line(f"{day}     - {said}")
     line = f"{day} {score:5.2f} {bar(score / whole, _BAR_WIDTH)} c{night['cluster_id']}"
     if night["rank"] is None:
         return line
     why = summary(night, reasons=1)
     lane = "" if night["lane"] == STRAY else f" {night['lane']}"
-    first, *rest = wrapped(f"{line}  #{night['rank']}{lane} {why}").split("\n")
+    return _one_line(f"{line}  #{night['rank']}{lane} {why}")
+
+
+def _one_line(text: str) -> str:
+    first, *rest = wrapped(text, WIDTH - 2).split("\n")
     return first if not rest else f"{first} …"
 
 
@@ -265,18 +293,66 @@ def rare_page(
     columns = ["dimension", "value", "entity_ids", "event_count", "first_ts"]
     if form != "table":
         return render(values if form == "json" else rows, columns, form)
-    shown = values[:top]
-    cut = f", {len(shown):,} shown" if len(shown) < len(values) else ""
+    told = values[:top]
+    cut = f", {len(told):,} shown" if len(told) < len(values) else ""
     head = f"{night}: {len(values):,} values appeared that nobody had before{cut}"
-    return "\n".join([head, *([""] if shown else []), *map(_rare_line, shown)])
+    return "\n".join([head, *([""] if told else []), *map(_rare_line, told)])
 
 
 def _rare_line(value: Mapping[str, Any]) -> str:
-    names = ", ".join(plain(name) for name in value["entity_ids"])
+    names = ", ".join(shown(name) for name in value["entity_ids"])
     return wrapped(
         f"{value_text(value)}: {names}, {counted(value['event_count'], 'event')} "
         f"from {value['first_ts']:%H:%M:%S}"
     )
+
+
+def packages_page(
+    night: date, rows: Sequence[Mapping[str, Any]], form: Form, *, top: int | None = None
+) -> str:
+    """Whose packages are unlike their peers'; on a screen the first of it."""
+    flat_rows = [
+        {**row, **{kind: _shares_text(row[kind]) for kind in ("unusual", "missing")}}
+        for row in rows
+    ]
+    if form != "table":
+        columns = ["entity_id", "slice", "surprise", "unusual", "missing", "peers"]
+        return render(rows if form == "json" else flat_rows, columns, form)
+    blocks = [f"{night}: {counted(len(rows), 'set')} held against those of their peers"]
+    for row in flat_rows[:top]:
+        head = (
+            f"{shown(row['entity_id'])}  {shown(row['slice'])}: {number(row['surprise'])} nats "
+            f"beyond the mean, {counted(row['peers'], 'peer')}"
+        )
+        facts = [f"  {kind}: {row[kind]}" for kind in ("unusual", "missing") if row[kind]]
+        blocks.append("\n".join(wrapped(text) for text in (head, *facts)))
+    return "\n\n".join(blocks)
+
+
+def _shares_text(items: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{shown(item['value'])} ({100 * item['share']:.0f} %)" for item in items)
+
+
+def risk_page(
+    night: date, rows: Sequence[Mapping[str, Any]], form: Form, *, top: int | None = None
+) -> str:
+    """Who was strange again and again; on a screen the first of it."""
+    columns = ["entity_type", "entity_id", "slice", "risk", "strange_nights", "highest_score",
+               "last_strange"]  # fmt: skip
+    if form != "table":
+        return render(rows, columns, form)
+    who = "entity was" if len(rows) == 1 else "entities were"
+    lines = [f"{night}: {len(rows):,} {who} strange on a night that counts", ""]
+    for row in rows[:top]:
+        strange = counted(row["strange_nights"], "night")
+        lines.append(
+            wrapped(
+                f"{row['risk']:6.2f}  {row['entity_type']} {shown(row['entity_id'])}, "
+                f"{shown(row['slice'])}: {strange}, highest {number(row['highest_score'])}, "
+                f"last {row['last_strange']}"
+            )
+        )
+    return "\n".join(lines).rstrip()
 
 
 def peers_page(
@@ -290,7 +366,7 @@ def peers_page(
     columns = ["entity_id", "slice", "cluster_id", "anomaly_score", "distance"]
     if form != "table":
         return render([{**entity, "distance": 0.0}, *nearest], columns, form)
-    head = wrapped(f"{plain(entity['entity_id'])} on {night}: {plain(verdict)}")
+    head = wrapped(f"{shown(entity['entity_id'])} on {night}: {shown(verdict)}")
     return f"{head}\n\n{render(nearest, columns, form, width=WIDTH)}" if nearest else head
 
 
@@ -306,9 +382,9 @@ def verdicts_page(verdicts: Sequence[Mapping[str, Any]], form: Form) -> str:
 
 def _verdict_line(verdict: Mapping[str, Any]) -> str:
     return wrapped(
-        f"{verdict['event_date']} {plain(verdict['entity_type'])} {plain(verdict['entity_id'])}: "
-        f"{verdict['verdict']} ({verdict['scope']}), {plain(verdict['owner'])}: "
-        f"{plain(verdict['reason'])}"
+        f"{verdict['event_date']} {shown(verdict['entity_type'])} {shown(verdict['entity_id'])}: "
+        f"{verdict['verdict']} ({verdict['scope']}), {shown(verdict['owner'])}: "
+        f"{shown(verdict['reason'])}"
     )
 
 
@@ -326,12 +402,12 @@ def suppressions_page(rules: Sequence[Mapping[str, Any]], form: Form) -> str:
 def _rule_block(rule: Mapping[str, Any]) -> str:
     head = (
         f"{rule['suppression_id']} [{rule['state']}] {rule['entity_type']} {rule['scope']} "
-        f"{plain(rule['pattern'])}"
+        f"{shown(rule['pattern'])}"
     )
     facts = (
         f"  hides {rule['hidden']:,} of {rule['lines']:,} lines, {rule['confirmed_bad']:,} of them "
-        f"confirmed bad; until {rule['expiry_date']}, {plain(rule['owner'])}: "
-        f"{plain(rule['reason'])}"
+        f"confirmed bad; until {rule['expiry_date']}, {shown(rule['owner'])}: "
+        f"{shown(rule['reason'])}"
     )
     return "\n".join(wrapped(text) for text in (head, facts))
 
@@ -343,7 +419,7 @@ def doctor_page(findings: Sequence[Mapping[str, Any]], form: Form) -> str:
     order = ("missing", "look", "ok")
     ordered = sorted(findings, key=lambda one: order.index(one["state"]))
     return "\n".join(
-        wrapped(f"{one['state']:<8}{plain(one['about'])}: {plain(one['said'])}") for one in ordered
+        wrapped(f"{one['state']:<8}{shown(one['about'])}: {shown(one['said'])}") for one in ordered
     )
 
 
@@ -359,8 +435,8 @@ def sample_page(night: date, rows: Sequence[Mapping[str, Any]], form: Form) -> s
             *(
                 wrapped(
                     f"{row['sampled_as']:<10} {number(row['anomaly_score']):>6}  "
-                    f"{plain(row['entity_id'])}  {plain(row['entity_type'])}, "
-                    f"{plain(row['slice'])}"
+                    f"{shown(row['entity_id'])}  {shown(row['entity_type'])}, "
+                    f"{shown(row['slice'])}"
                 )
                 for row in rows
             ),

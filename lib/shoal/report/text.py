@@ -22,6 +22,8 @@ Form = Literal["table", "json", "csv", "md"]
 FORMS: tuple[Form, ...] = ("table", "json", "csv", "md")
 _FORMULA = ("=", "+", "-", "@")
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>()#+!|~&:@"})
+MOST_SHOWN = 400
+"""Characters of a text that screens show; CSV, JSON and Markdown have it whole."""
 _NEVER_FOLDED = 30
 """Longest cell of a column that keeps its width while others fold."""
 _WWW = re.compile(r"www\.", re.IGNORECASE)
@@ -40,6 +42,18 @@ def cell(value: Any) -> str:
     if isinstance(value, date):
         return value.isoformat()
     return plain(str(value))
+
+
+def shown(text: str) -> str:
+    """Log text for a screen: harmless, and cut where nobody reads on."""
+    harmless = plain(text[: MOST_SHOWN + 1])
+    left = len(text) - MOST_SHOWN
+    return harmless if left <= 0 else f"{plain(text[:MOST_SHOWN])}… ({left:,} characters more)"
+
+
+def screen_cell(value: Any) -> str:
+    """As `cell`, cut as `shown` does."""
+    return shown(cell(value))
 
 
 def counted(count: int, noun: str) -> str:
@@ -128,7 +142,7 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], width: int
     table = RichTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         is_number = all(isinstance(row.get(name), (int, float, type(None))) for row in rows)
-        longest = max((cell_len(cell(row.get(name))) for row in rows), default=0)
+        longest = max((cell_len(screen_cell(row.get(name))) for row in rows), default=0)
         # A word a line: columns of numbers are narrow, whatever they are called.
         table.add_column(
             name.replace("_", "\n"),
@@ -138,7 +152,7 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], width: int
             no_wrap=longest <= _NEVER_FOLDED,
         )
     for row in rows:
-        table.add_row(*(Text(cell(row.get(name))) for name in columns))
+        table.add_row(*(Text(screen_cell(row.get(name))) for name in columns))
     return to_text(table, width)
 
 

@@ -1,13 +1,11 @@
 """Who is worth a verdict, of tables that are made up."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
-import pyarrow as pa
+from tests.support.made_up import MadeUp
 
-from shoal.contracts import Table
 from shoal.hunt.sample import sample_night
 
 DAY = date(2026, 9, 28)
@@ -18,26 +16,6 @@ SCORES = [
      "log_density": -float(n), "severity": "low"}
     for n in range(20)
 ]  # fmt: skip
-
-
-@dataclass
-class MadeUp:
-    """Tables as lists of rows."""
-
-    rows: Mapping[str, Sequence[Mapping[str, Any]]]
-
-    def fetch(
-        self, table: Table, columns: Sequence[str] | None = None, /, **wanted: Collection[Any]
-    ) -> pa.Table:
-        own = [
-            {name: row.get(name) for name in columns or row}
-            for row in self.rows.get(table.name, [])
-            if all(row[name] in values for name, values in wanted.items())
-        ]
-        return pa.Table.from_pylist(own)
-
-    def as_of(self, moment: datetime) -> "MadeUp":
-        raise NotImplementedError
 
 
 def key(row: Mapping[str, Any]) -> dict[str, Any]:

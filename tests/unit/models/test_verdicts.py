@@ -14,6 +14,7 @@ from shoal.models.verdicts import (
     cosine,
     heeded_on,
     judge,
+    malicious_before,
 )
 
 DAY = date(2026, 9, 28)
@@ -129,3 +130,13 @@ def test_a_night_heeds_what_was_said_before_it_and_of_a_day_the_last_word() -> N
     assert heeded_on(given, NEXT + timedelta(days=1)) == (later,)
     taken_back = verdict("benign", scope="day", effective_date=NEXT + timedelta(days=2))
     assert heeded_on([*given, taken_back], NEXT + timedelta(days=2)) == ()
+
+
+def test_no_model_learns_from_a_day_that_was_found_malicious_before_it() -> None:
+    bad = verdict("malicious", scope="day", reasons=None)
+    odd = verdict("suspicious", entity_id="b")
+    taken_back = verdict("benign", effective_date=NEXT + timedelta(days=1))
+    given = [bad, odd, taken_back]
+    assert malicious_before(given, DAY) == ()
+    assert malicious_before(given, NEXT) == (bad,)
+    assert malicious_before(given, NEXT + timedelta(days=1)) == ()

@@ -12,12 +12,15 @@ from tests.support.nights import settings_for
 from shoal.errors import DataError, TryAgainError
 from shoal.lake import Night
 from shoal.models.registry import StatusChange
+from shoal.models.suppressions import Suppression
+from shoal.models.verdicts import Verdict
 from shoal.pipelines import nightly, plan
 from shoal.pipelines.inputs import DayFile, Inputs
 from shoal.pipelines.plan import NightPlan, faults_of_inputs, plan_nights
 from shoal.pipelines.span import SPAN_NIGHTS, Outcome, Span, first_span
 
 FIRST = date(2026, 1, 1)
+ONE_DAY = timedelta(days=1)
 
 
 def days_of(*numbers: int) -> list[date]:
@@ -38,6 +41,8 @@ class Tables:
         self.labels: list[tuple[date | None, int, int]] = []
         self.source_days: dict[str, set[date]] = {}
         self.aged: dict[date, frozenset[str]] = {}
+        self.verdicts: list[Verdict] = []
+        self.rules: list[Suppression] = []
         monkeypatch.setattr(plan, "read_inputs", self.read)
         monkeypatch.setattr(plan, "config_hash", lambda _: "meaning")
         sources = [{"name": name, "kind": "zeek", "paths": ["x"]} for name in ("a", "b", "c")]
@@ -48,7 +53,7 @@ class Tables:
         files = {day: [DayFile(f"content {day}", f"file {day}", 0, ("process",))] for day in days}
         return Inputs(
             files, dict(self.nights), list(self.labels), list(self.changes), self.source_days,
-            self.aged,
+            self.aged, list(self.verdicts), list(self.rules),
         )  # fmt: skip
 
     def plans(self, *numbers: int) -> list[NightPlan]:
@@ -104,6 +109,38 @@ def test_a_night_whose_own_fit_was_taken_back_is_another_night(tables: Tables) -
     assert (after.due, after.expected) == ({}, ())
     assert after.serving["host"].model_version == tables.changes[0].model_version
     assert after.run_id != before.run_id
+
+
+def test_what_analysts_said_before_a_night_is_an_input_of_it(tables: Tables) -> None:
+    [first, *_, night] = days_of(*range(9))
+    tables.nights = {day: Night(day, f"run {day}", "published") for day in days_of(*range(8))}
+    tables.changes = [change(days_of(4)[0], n=4)]
+    [before] = tables.plans(8)
+    assert before.due
+    rule = Suppression("r", "host", "entity", "a*", "known", "ann", night, night + ONE_DAY)
+    tables.rules = [replace(rule, effective_date=night + ONE_DAY), replace(rule, expiry_date=night)]
+    assert tables.plans(8) == [before]
+    tables.rules = [rule]
+    [ruled] = tables.plans(8)
+    assert ruled.rules == (rule,)
+    assert ruled.run_id != before.run_id
+    assert ruled.due == before.due
+    # Models learn from what was suspicious, not from what was malicious.
+    reasons = [{"feature": "x", "term": None, "contribution": 1.0, "direction": "high"}]
+    said = Verdict(
+        "v", first, "host", "a", "suspicious", "pattern", 3.0, reasons, None, night, None
+    )
+    tables.rules, tables.verdicts = [], [said]
+    [odd] = tables.plans(8)
+    assert odd.run_id not in {before.run_id, ruled.run_id}
+    assert (odd.verdicts, odd.due, odd.malicious) == ((said,), before.due, ())
+    tables.verdicts = [replace(said, verdict="malicious")]
+    [bad] = tables.plans(8)
+    assert bad.malicious == tuple(tables.verdicts)
+    assert bad.due["host"] != before.due["host"]
+    tables.verdicts = [replace(said, verdict="malicious", entity_type="user")]
+    [of_others] = tables.plans(8)
+    assert of_others.due == before.due
 
 
 def test_days_without_data_count_for_the_age_of_a_model_alone(tables: Tables) -> None:
