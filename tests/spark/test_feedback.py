@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pyspark.sql import DataFrame
 from tests.support.commands import shoal
 
 from shoal.contracts import ENTITY_FEATURES, OUTLIERS, SUPPRESSIONS
@@ -25,6 +26,8 @@ from shoal.hunt.feedback import (
 )
 from shoal.hunt.lists import list_outliers
 from shoal.lake import FolderLake, Lake, fetch_published, published_nights, rows_of
+from shoal.models.verdicts import Verdict
+from shoal.pipelines import fit
 from shoal.pipelines.context import Context
 
 HOSTILE = "=cmd()|\x1b[31m<script>\u202e"
@@ -196,3 +199,22 @@ def test_a_rule_without_use_and_one_that_is_over_are_told(lake: FolderLake) -> N
     lake.append_rows(SUPPRESSIONS, [past])
     states = {row["pattern"]: row["state"] for row in told_suppressions(lake)}
     assert states == {"nobody*": "stale", "other*": "stale", "old*": "over"}
+
+
+def test_models_learn_from_no_day_that_was_found_malicious(
+    windows_nights: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nights = published_nights(windows_nights.warehouse)
+    taught: list[set[tuple[date, str]]] = []
+
+    def fit_models(rows: DataFrame, _: object) -> None:
+        taught.append({(row["event_date"], row["entity_id"]) for row in rows.collect()})
+
+    monkeypatch.setattr(fit, "fit_models", fit_models)
+    fit._fit_on(windows_nights, nights, "host", [])
+    [every] = taught
+    day, name = sorted(every)[0]
+    bad = Verdict("v", day, "host", name, "malicious", "day", None, None, None, day, None)
+    of_a_user = Verdict("v", day, "user", name, "malicious", "day", None, None, None, day, None)
+    fit._fit_on(windows_nights, nights, "host", [bad, of_a_user])
+    assert taught[1] == every - {(day, name)}

@@ -1,6 +1,7 @@
 """Who comes on the list, in which lane, and which peers share its reasons."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -255,6 +256,24 @@ def test_what_is_hidden_comes_last_and_takes_nobodys_place(spark: SparkSession) 
     said = Said([said_of("benign", of="h2", anomaly_score=5.5)])
     lines = choose_lines(pool, POLICY, {}, {NIGHT: 7}, said={NIGHT: said})
     assert ("h2", None) in [(line["entity_id"], line["suppressed_by"]) for line in lines]
+
+
+def test_a_slice_has_no_more_lines_than_it_may_and_others_take_their_places(
+    spark: SparkSession,
+) -> None:
+    names = {f"web{n}": 9.0 - n / 10 for n in range(30)} | {
+        f"db{n}": 3.0 - n / 10 for n in range(4)
+    }
+    of_web = F.when(F.col("entity_id").startswith("web"), F.lit("web")).otherwise(F.lit("db"))
+    tonight = scores_of(spark, names).withColumn("slice", of_web)
+    with_past = add_past(tonight, tonight.where("false"), past_days=28, max_p_value=0.05)
+    policy = replace(POLICY, slice_capacity={"web": 1, "other": 0})
+    lines = choose_lines(pool_of(with_past, policy, []), policy, {}, {NIGHT: 34})
+    assert [line["entity_id"] for line in lines] == ["web0", "db0", "db1"]
+    assert lines[0]["policy"] == "capacity 3 (1 of the slice), p <= 0.05"
+    none = replace(POLICY, slice_capacity={"web": 0, "db": 1})
+    lines = choose_lines(pool_of(with_past, none, []), none, {}, {NIGHT: 34})
+    assert [line["entity_id"] for line in lines] == ["db0"]
 
 
 def test_equal_scores_go_by_key_whatever_the_partitions(spark: SparkSession) -> None:

@@ -353,6 +353,7 @@ class Outliers(Section):
     max_p_value: float = Field(default=0.05, gt=0, le=1)
     threshold: Threshold = CapacityThreshold()
     slice_thresholds: dict[str, Threshold] = Field(default_factory=dict)
+    slice_capacity: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     reasons: int = Field(default=5, ge=1, le=50)
     evidence: int = Field(default=8, ge=0, le=100)
 

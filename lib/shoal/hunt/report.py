@@ -92,8 +92,8 @@ class NightReport:
     Attributes
     ----------
     timelines : entity type and name → ``(date, anomaly_score)`` of the last nights, by date
-    unscored : reason → entities
-    files : outcome → records of the raw files that hold events of the night
+    coverage : by entity type, how many had a score, by which calibration, and why others had none
+    sources : by source, its files that hold events of the night, and where their records went
     steps : step → seconds, of the run that was published
     """
 
@@ -101,8 +101,8 @@ class NightReport:
     outliers: OutlierList
     types: Sequence[TypeReport]
     timelines: Mapping[tuple[str, str], Sequence[tuple[date, float]]]
-    unscored: Mapping[str, int]
-    files: Mapping[str, int]
+    coverage: Sequence[Mapping[str, Any]]
+    sources: Sequence[Mapping[str, Any]]
     steps: Mapping[str, float]
 
 
@@ -118,14 +118,13 @@ def night_report(reader: Reader, event_date: date | None) -> NightReport:
     night = outliers.night
     first = night.event_date - timedelta(days=NIGHTS_SHOWN - 1)
     nights = published_nights(reader, start=first, end=night.event_date)
-    unscored = fetch_published(reader, UNSCORED, [night], ["reason"])["reason"].to_pylist()
     return NightReport(
         night,
         outliers,
         _types(reader, nights, outliers),
         _timelines(reader, nights, outliers),
-        dict(Counter(unscored).most_common()),
-        _files(reader, night.event_date),
+        _coverage(reader, night),
+        _sources(reader, night.event_date),
         _steps(reader, night),
     )
 
@@ -214,12 +213,47 @@ def _timelines(
     return {entity: sorted(points) for entity, points in found.items()}
 
 
-def _files(reader: Reader, day: date) -> dict[str, int]:
+def _coverage(reader: Reader, night: Night) -> list[dict[str, Any]]:
+    scored = rows_of(
+        fetch_published(reader, ENTITY_SCORES, [night], ["entity_type", "calibration"])
+    )
+    unscored = rows_of(fetch_published(reader, UNSCORED, [night], ["entity_type", "reason"]))
+    calibrations = Counter((row["entity_type"], row["calibration"]) for row in scored)
+    reasons = Counter((row["entity_type"], row["reason"]) for row in unscored)
+    return [
+        {
+            "entity_type": kind,
+            "scored": sum(row["entity_type"] == kind for row in scored),
+            "by": _counts_of(kind, calibrations),
+            "not_scored": sum(row["entity_type"] == kind for row in unscored),
+            "because": _counts_of(kind, reasons),
+        }
+        for kind in sorted({kind for kind, _ in (*calibrations, *reasons)})
+    ]
+
+
+def _counts_of(kind: str, counts: Mapping[tuple[str, str], int]) -> str:
+    own = sorted((-n, name) for (of, name), n in counts.items() if of == kind)
+    return ", ".join(f"{-n:,} {name.replace('_', ' ')}" for n, name in own)
+
+
+def _sources(reader: Reader, day: date) -> list[dict[str, Any]]:
     names = ["event_count", "duplicate_count", "ignored_count", "quarantined_count"]
-    rows = rows_of(reader.fetch(INGEST_FILES, ["event_days", *names]))
+    rows = rows_of(reader.fetch(INGEST_FILES, ["source_name", "event_days", *names]))
     own = [row for row in rows if day in (row["event_days"] or [])]
-    counts = {name.removesuffix("_count"): sum(row[name] or 0 for row in own) for name in names}
-    return {"files": len(own), **counts}
+    return [
+        {
+            "source": name,
+            "files": sum(row["source_name"] == name for row in own),
+            **{
+                count.removesuffix("_count"): sum(
+                    row[count] or 0 for row in own if row["source_name"] == name
+                )
+                for count in names
+            },
+        }
+        for name in sorted({row["source_name"] for row in own})
+    ]
 
 
 def _steps(reader: Reader, night: Night) -> dict[str, float]:
@@ -247,12 +281,10 @@ def report_page(report: NightReport) -> str:
         facts=_facts(report),
         types=[_type_section(own) for own in report.types],
         tables={
-            "No score, and why": [
-                {"reason": reason, "entities": n} for reason, n in report.unscored.items()
-            ],
-            "Records of the night's files": [
-                {"outcome": name, "records": n} for name, n in report.files.items() if n
-            ],
+            "Coverage: who was scored, and why others were not": report.coverage,
+            "Sources: files that hold events of the night, and where their records went": (
+                report.sources
+            ),
             "Seconds by step": [
                 {"step": step, "seconds": round(seconds, 1)}
                 for step, seconds in sorted(report.steps.items())
@@ -278,7 +310,7 @@ def _facts(report: NightReport) -> dict[str, str]:
     if night.published_ts is not None:
         facts["Published"] = f"{night.published_ts:%Y-%m-%d %H:%M} UTC"
     if hidden:
-        facts["Hidden by rules"] = f"{hidden:,} of the lines below"
+        facts["Hidden by rules or verdicts"] = f"{hidden:,} of the lines below"
     return {title: said for title, said in facts.items() if said}
 
 

@@ -91,6 +91,11 @@ def pool_of(
     reach = policy.max_p_value * (10**MOST_SHIFT if is_heeding else 0.0)
     is_near = F.col("is_strange") | (F.col("p_value") <= reach)
     is_member = F.col("is_member").isNotNull()
+    # Of a slice with a limit no more than it may have take places: the others are too many.
+    limit = F.create_map(*(F.lit(part) for item in policy.slice_capacity.items() for part in item))
+    allowed = limit[F.col("slice")] + (most - policy.capacity)
+    of_slice = Window.partitionBy("event_date", "lane", "is_near", "slice")
+    fits = F.col("is_near") & (F.coalesce(place(of_slice) <= allowed, F.lit(True)))
     of_lane = Window.partitionBy("event_date", "lane", "is_near")
     of_moved = Window.partitionBy("event_date", "has_moved")
     is_of_moved = F.col("has_moved") & (place(of_moved, "golden_score") <= most)
@@ -99,6 +104,7 @@ def pool_of(
         scores.join(F.broadcast(members.withColumn("is_member", F.lit(True))), key, how="left")
         .withColumns({"is_strange": policy.is_strange(), "lane": _lane()})
         .withColumn("is_near", is_near)
+        .withColumn("is_near", fits if policy.slice_capacity else F.col("is_near"))
         .withColumn("has_moved", is_moved() & (F.col("moved_nights") >= policy.moved_nights))
         .withColumns({"is_of_lane": is_of_lane, "is_of_moved": is_of_moved})
         .where("is_of_lane OR is_of_moved")
@@ -186,7 +192,7 @@ class _Night:
                 listed = {night_entity(line) for lines in [*shown, *hidden] for line in lines}
                 of_lane = [lines for lines in of_lane if night_entity(lines[0]) not in listed]
                 of_lane.sort(key=lambda lines: -round(lines[0]["golden_score"], SCORE_DECIMALS))
-            more, less = _up_to(room, of_lane)
+            more, less = _up_to(room, of_lane, self.policy.slice_capacity)
             shown, hidden = [*shown, *more], [*hidden, *less]
         return joined_cases(
             [
@@ -257,19 +263,29 @@ def _shift(line: Mapping[str, Any]) -> float:
 
 
 def _up_to(
-    room: int, told: Sequence[list[dict[str, Any]]]
+    room: int,
+    told: Sequence[list[dict[str, Any]]],
+    limits: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[list[list[dict[str, Any]]], list[list[dict[str, Any]]]]:
     """The first of what is told as one line each that have room, and what is hidden among them.
 
     A group is hidden when all of its members are.
+
+    Parameters
+    ----------
+    limits : most that is shown of a slice
     """
     shown: list[list[dict[str, Any]]] = []
     hidden: list[list[dict[str, Any]]] = []
     for lines in told:
         if len(shown) >= room:
             break
-        is_hidden = all(line["suppressed_by"] is not None for line in lines)
-        (hidden if is_hidden else shown).append(lines)
+        name = lines[0]["slice"]
+        of_slice = sum(others[0]["slice"] == name for others in shown)
+        if all(line["suppressed_by"] is not None for line in lines):
+            hidden.append(lines)
+        elif name not in limits or of_slice < limits[name]:
+            shown.append(lines)
     return shown, hidden
 
 

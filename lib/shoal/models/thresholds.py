@@ -32,6 +32,7 @@ class ListPolicy:
     max_p_value : of the threshold by capacity
     moved_nights : nights of a week on which an entity moved that make it a line
     slice_thresholds : thresholds of slices that have one of their own
+    slice_capacity : most lines of a lane that are of a slice, of slices that have a limit
     """
 
     capacity: int
@@ -39,6 +40,7 @@ class ListPolicy:
     moved_nights: int = 3
     threshold: Threshold = field(default_factory=CapacityThreshold)
     slice_thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    slice_capacity: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Outliers) -> Self:
@@ -49,6 +51,7 @@ class ListPolicy:
             settings.moved_nights,
             settings.threshold,
             settings.slice_thresholds,
+            settings.slice_capacity,
         )
 
     def is_strange(self) -> Column:
@@ -91,7 +94,9 @@ class ListPolicy:
 
     def told(self, slice_name: str) -> str:
         """The rule for a slice, in words."""
-        return f"capacity {self.capacity}, {self._in_words(self._of(slice_name))}"
+        own = self.slice_capacity.get(slice_name)
+        limit = "" if own is None else f" ({own} of the slice)"
+        return f"capacity {self.capacity}{limit}, {self._in_words(self._of(slice_name))}"
 
     def _of(self, slice_name: str) -> Threshold:
         return self.slice_thresholds.get(slice_name, self.threshold)
