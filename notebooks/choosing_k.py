@@ -52,6 +52,14 @@ for column, kind in enumerate(kinds):
 figure.tight_layout()
 
 # %% [markdown]
+# ## How many were tried, and what became of them
+
+# %%
+tried.group_by("entity_type", "kind", "is_chosen").agg(
+    pl.len().alias("candidates"), pl.col("held_out_loss").min().alias("least_loss")
+).sort("entity_type", "kind", "is_chosen")
+
+# %% [markdown]
 # ## What was taken
 
 # %%

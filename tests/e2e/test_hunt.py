@@ -172,3 +172,22 @@ def test_a_line_is_explained_the_same_after_refits_from_stored_rows_alone(
         [found] = json.loads(told)
         assert found["model_version"] not in {change["model_version"] for change in later}
         assert same(found["reasons"], line["reasons"], 1e-9)
+
+
+def test_who_is_just_under_the_line_is_told_on_request_with_reasons(hunt: Hunt) -> None:
+    lines = hunt.lines(TONIGHT)
+    with_gray = hunt.lines(TONIGHT, None, "--gray", "3")
+    gray = with_gray[len(lines) :]
+    assert with_gray[: len(lines)] == lines
+    assert len(gray) == 3
+    scores = [row["anomaly_score"] for row in gray]
+    assert scores == sorted(scores, reverse=True)
+    assert not {row["entity_id"] for row in gray} & {line["entity_id"] for line in lines}
+    for row in gray:
+        [explained] = json.loads(
+            hunt.say("explain", row["entity_id"], "--date", str(TONIGHT), "--format", "json")
+        )
+        features = [reason["feature"] for reason in explained["reasons"]]
+        assert [reason["feature"] for reason in row["reasons"]] == features
+    told = hunt.say("outliers", "--date", str(TONIGHT), "--gray", "3")
+    assert "\n\nJust under the line:\n\n" in told

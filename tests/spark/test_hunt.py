@@ -24,13 +24,12 @@ from shoal.contracts import (
 from shoal.contracts.scores import techniques_of
 from shoal.errors import DataError
 from shoal.hunt.doctor import examine
-from shoal.hunt.explain import explain_entity
 from shoal.hunt.feedback import Finding, record_verdicts
 from shoal.hunt.lists import Wanted, list_outliers
 from shoal.hunt.peers import nearest_peers
 from shoal.hunt.rare import rare_values
 from shoal.hunt.timeline import entity_timeline
-from shoal.lake import FolderLake, fetch_published, published_nights, rows_of
+from shoal.lake import FolderLake, published_nights
 from shoal.models.registry import load_global, version_served
 from shoal.models.vectors import add_vector
 from shoal.pipelines.context import Context
@@ -100,29 +99,6 @@ def test_a_list_is_cut_to_what_is_asked_for(lake: FolderLake) -> None:
     assert of_type == [line for line in every if line["entity_type"] == kind]
     of_slice = list_outliers(lake, None, Wanted(slice_name="nobody's")).lines
     assert of_slice == []
-
-
-def test_what_is_just_under_the_line_is_told_on_request_with_its_reasons(lake: FolderLake) -> None:
-    found = list_outliers(lake, None, gray=3)
-    listed = {(line["entity_type"], line["entity_id"]) for line in found.lines}
-    scores = [
-        row
-        for row in rows_of(fetch_published(lake, ENTITY_SCORES, published_nights(lake)[-1:]))
-        if (row["entity_type"], row["entity_id"]) not in listed
-    ]
-    strangest = sorted(scores, key=lambda row: -row["anomaly_score"])[:3]
-    assert found.gray
-    assert [row["anomaly_score"] for row in found.gray] == [
-        row["anomaly_score"] for row in strangest
-    ]
-    for row in found.gray:
-        _, explained = explain_entity(
-            lake, row["entity_id"], None, entity_type=row["entity_type"], top=5
-        )
-        assert [reason["feature"] for reason in row["reasons"]] == [
-            reason["feature"] for reason in explained["reasons"]
-        ]
-    assert list_outliers(lake, None).gray == []
 
 
 def test_lines_by_label_priority_and_verdict(windows_nights: Context, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.spark.test_views import told
 from tests.support.nights import settings_for
 
 from shoal.config import Settings
+from shoal.contracts.views import VIEWS
 from shoal.hunt.feedback import Finding, record_verdicts
 from shoal.hunt.lists import list_outliers
 from shoal.lake import FolderLake
@@ -52,9 +53,8 @@ def in_spark(spark: SparkSession, folder: Path) -> Iterator[SparkSession]:
         patch.setattr("shoal.config.load_settings", settings)
         exec(SPARK_SETUP, {"spark": spark})
     yield spark
-    for view in spark.catalog.listTables():
-        if view.isTemporary:
-            spark.catalog.dropTempView(view.name)
+    for name in re.findall(r"\w+", SPARK_SETUP) + [view.name for view in VIEWS]:
+        spark.catalog.dropTempView(name)
 
 
 @pytest.fixture(scope="module")
