@@ -129,7 +129,8 @@ def write_night(path: Path, day: date, entities: int, lines: int) -> None:
     counts = [("entity_scores", entities), ("outliers", lines)]
     night = {
         "event_date": [day], "run_id": [run_id], "state": ["published"], "row_counts": [counts],
-        "config_hash": ["c"], "input_hash": ["i"], "published_ts": [datetime.now(UTC)],
+        "config_hash": ["c"], "input_hash": ["i"], "model_versions": [[]],
+        "published_ts": [datetime.now(UTC)],
     }  # fmt: skip
     append(path, NIGHTS, night, 1, rng, [])
 
