@@ -21,6 +21,8 @@ from shoal.models.listing import NightEntity, night_entity
 from shoal.models.peer_models import PeerModel, PeerModels
 from shoal.models.vectors import BUILTIN, feature_matrix, profile_arrays, profiles_of
 
+NOTHING = 1e-9
+"""Expectation that is 0 but for what the units' way there and back has left."""
 _KEY = ["event_date", "entity_type", "entity_id"]
 _PEERS = ["event_date", "entity_type", "slice"]
 _SHARING = "question int, peers_sharing bigint, peers bigint"
@@ -191,11 +193,12 @@ def _told(
         if measure in found:
             continue
         smallest, largest = _bounds(model, reason.index)
+        usual = float(expected[reason.index])
         found[measure] = {
             "feature": name,
             "term": None,
             "value": float(vector[reason.index]),
-            "expected": min(max(float(expected[reason.index]), smallest), largest),
+            "expected": min(max(usual, smallest), largest) if abs(usual) > NOTHING else 0.0,
             "unit": _unit(model, reason.index),
             "contribution": float(reason.contribution),
             "direction": reason.direction,
