@@ -295,7 +295,7 @@ def rare_page(
         return render(values if form == "json" else rows, columns, form)
     told = values[:top]
     cut = f", {len(told):,} shown" if len(told) < len(values) else ""
-    head = f"{night}: {len(values):,} values appeared that nobody had before{cut}"
+    head = f"{night}: {counted(len(values), 'value')} appeared that nobody had before{cut}"
     return "\n".join([head, *([""] if told else []), *map(_rare_line, told)])
 
 

@@ -86,8 +86,11 @@ def listed(text: str, form: Form) -> str:
 
 
 def entity(text: str, form: Form) -> str:
+    names = ("event_date", "entity_type", "entity_id", "slice", "rank", "lane", "days_in_row",
+             "change", "case_id", "anomaly_score", "p_value", "severity", "model_version",
+             "reasons")  # fmt: skip
     line = line_of(text)
-    return entity_page({**line, "activity": line["evidence"]}, form)
+    return entity_page({name: line[name] for name in names} | {"activity": line["evidence"]}, form)
 
 
 def night(text: str) -> dict[str, Any]:
