@@ -113,7 +113,7 @@ def test_each_rank_is_a_line_that_opens() -> None:
     said = " ".join("".join(page.text).split())
     assert "4 hosts together" in said
     assert "pc-0, pc-1, pc-2, pc-3" in said
-    assert "hidden by rule 0f" in said
+    assert "hidden by 0f" in said
     assert "new, night 3, hidden" in said
     assert "event count 250 (expected 121; 0 of 11 peers as high)" in said
     assert "1 event, new for it, nobody else" in said
