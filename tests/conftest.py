@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 # Before numpy is imported: on few cores its threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import pytest
 from pyspark.sql import SparkSession
 from tests.support.nights import settings_for
@@ -15,6 +16,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 from shoal.spark.session import start_session
 from shoal.spark.tables import apply_contracts, open_warehouse
+
+# How long a test takes is asserted by none: the machine may be busy.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
