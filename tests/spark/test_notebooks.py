@@ -25,7 +25,7 @@ def test_a_notebook_runs_and_shows_something(
     monkeypatch.setenv("SHOAL_WAREHOUSE", windows_nights.warehouse.path)
     monkeypatch.setenv("SHOAL_FLOWS", str(flows))
     notebook = jupytext.read(path)
-    nbclient.NotebookClient(notebook, timeout=120).execute()
+    nbclient.NotebookClient(notebook, timeout=600).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = [output["data"]["text/plain"] for output in outputs if "data" in output]
     assert len(shown) > 4
