@@ -12,8 +12,8 @@
 # # Bringing your own features
 #
 # A table that already is one row an entity and day needs no events: a source of kind `features`
-# takes it as it is, CSV, Parquet or Delta. Here are 40 pumps over three days, one of which runs hot
-# on the last; nights are run on them as on any logs, in a folder of their own.
+# takes it as it is, CSV, Parquet or Delta. Here are 60 pumps over two days, one of which runs
+# hot on the second; nights are run on them as on any logs, in a folder of their own.
 
 # %%
 import tempfile
@@ -36,11 +36,11 @@ rows = [
         "site": "north" if number % 2 else "south",
         "flow": rng.normal(120 + 30 * (number % 2), 6),
         "pressure": rng.normal(4.0, 0.2),
-        "temperature": rng.normal(58, 1.5) + (14 if (number, day) == (11, 2) else 0),
+        "temperature": rng.normal(58, 1.5) + (14 if (number, day) == (11, 1) else 0),
         "starts": rng.poisson(3),
     }
-    for day in range(3)
-    for number in range(40)
+    for day in range(2)
+    for number in range(60)
 ]
 table = pd.DataFrame(rows)
 table.to_csv(folder / "pumps.csv", index=False)
@@ -71,10 +71,10 @@ conf.write_text(yaml.safe_dump(settings))
 print(conf.read_text())
 
 # %% [markdown]
-# ## Three nights
+# ## Two nights
 
 # %%
-days = ["--start", str(first), "--end", str(first + timedelta(days=2))]
+days = ["--start", str(first), "--end", str(first + timedelta(days=1))]
 commands = (["tables", "apply"], ["nightly", *days])
 [main([*command, "--conf", str(conf)]) for command in commands]
 
