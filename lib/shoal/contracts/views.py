@@ -1,4 +1,4 @@
-"""Views for the questions that analysts ask, in SQL that Spark, Trino and DuckDB all take.
+"""Views for the questions that analysts ask, in SQL that Spark and DuckDB both take.
 
 Each reads published nights only, and names tables as they are named: where tables are folders, a
 name stands for its folder.

@@ -128,6 +128,7 @@ def explained_scores(
     features, which lack the counts of peers.
     """
     found: dict[NightEntity, dict[str, Any]] = {}
+    models: dict[tuple[str, str], PeerModel] = {}
     by_night: dict[tuple[date, str], list[str]] = {}
     for day, kind, name in keys:
         by_night.setdefault((day, kind), []).append(name)
@@ -140,7 +141,10 @@ def explained_scores(
         own["entity_id"] = [name for name in names if (day, kind, name) not in found]
         columns = [*_KEY, "slice", "anomaly_score", "model_version"]
         for score in rows_of(fetch_published(reader, ENTITY_SCORES, [night], columns, **own)):
-            model, _ = _models_of(reader, score | {"golden_version": None})
+            spoke = (score["model_version"], score["slice"])
+            if spoke not in models:
+                models[spoke], _ = _models_of(reader, score | {"golden_version": None})
+            model = models[spoke]
             features = fetch_published(
                 reader, ENTITY_FEATURES, [night], model.stored_columns,
                 entity_type=[kind], entity_id=[score["entity_id"]],

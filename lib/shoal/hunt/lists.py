@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from shoal.contracts import ENTITY_LABELS, ENTITY_SCORES, OUTLIERS, VERDICTS
+from shoal.contracts import ENTITY_LABELS, ENTITY_SCORES, OUTLIERS
 from shoal.contracts.scores import techniques_of
 from shoal.hunt.explain import explained_scores
 from shoal.hunt.sample import gray_zone
 from shoal.lake import Night, Reader, fetch_published, find_night, rows_of
+from shoal.models.listing import night_entity
 from shoal.models.suppressions import hiding_rule, read_suppressions
+from shoal.models.verdicts import newest_verdicts
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,11 @@ def list_outliers(
     priorities : of labels, as ``label=value``; 1 where there is none
     """
     night, asked = find_night(reader, event_date), wanted or Wanted()
-    rules, verdicts = read_suppressions(reader), _newest_verdicts(reader, night)
+    rules, verdicts = read_suppressions(reader), newest_verdicts(reader, [night.event_date])
     every = rows_of(fetch_published(reader, OUTLIERS, [night]))
     for line in every:
         line["suppressed_by"] = line["suppressed_by"] or hiding_rule(line, rules)
-        line["verdict"] = verdicts.get((line["entity_type"], line["entity_id"]))
+        line["verdict"] = verdicts.get(night_entity(line))
         labels = line["slice"].split("|")
         line["priority"] = max([1, *((priorities or {}).get(label, 1) for label in labels)])
     shown = [line for line in every if with_hidden or line["suppressed_by"] is None]
@@ -124,13 +126,6 @@ def list_outliers(
         hidden,
         _gray(reader, night, asked.entity_type, gray),
     )
-
-
-def _newest_verdicts(reader: Reader, night: Night) -> dict[tuple[str, str], str]:
-    columns = ["entity_type", "entity_id", "verdict", "created_ts", "verdict_id"]
-    rows = rows_of(reader.fetch(VERDICTS, columns, event_date=[night.event_date]))
-    rows.sort(key=lambda row: (row["created_ts"], row["verdict_id"]))
-    return {(row["entity_type"], row["entity_id"]): row["verdict"] for row in rows}
 
 
 def _labelled(reader: Reader, label: str | None) -> set[tuple[str, str]] | None:

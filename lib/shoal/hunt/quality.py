@@ -6,10 +6,11 @@ from typing import Any
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
-from shoal.contracts import ENTITY_SCORES, OUTLIERS, VERDICTS
+from shoal.contracts import ENTITY_SCORES, OUTLIERS
 from shoal.contracts.scores import BAD
 from shoal.lake import Reader, fetch_published, require_published, rows_of
-from shoal.models.listing import NightEntity, night_entity
+from shoal.models.listing import night_entity
+from shoal.models.verdicts import newest_verdicts
 
 RANKS = (1, 3, 5, 10, 20, 50)
 """Capacities that lists are cut to."""
@@ -37,7 +38,7 @@ def list_quality(reader: Reader, *, last: int = 90) -> dict[str, pd.DataFrame]:
         If no night is published.
     """
     nights = require_published(reader)[-last:]
-    judged = _newest_verdicts(reader, {night.event_date for night in nights})
+    judged = newest_verdicts(reader, {night.event_date for night in nights})
     columns = ["event_date", "entity_type", "entity_id"]
     own = {"entity_id": {name for _, _, name in judged}}
     scores = {
@@ -64,13 +65,6 @@ def list_quality(reader: Reader, *, last: int = 90) -> dict[str, pd.DataFrame]:
         if key in scores
     ]
     return {"By capacity": _by_capacity(days), "By slice": _by_slice(days)}
-
-
-def _newest_verdicts(reader: Reader, days: set[Any]) -> dict[NightEntity, str]:
-    names = ["event_date", "entity_type", "entity_id", "verdict", "created_ts", "verdict_id"]
-    rows = rows_of(reader.fetch(VERDICTS, names, event_date=days))
-    rows.sort(key=lambda row: (row["created_ts"], row["verdict_id"]))
-    return {night_entity(row): row["verdict"] for row in rows}
 
 
 def _by_capacity(days: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

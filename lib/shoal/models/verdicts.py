@@ -7,7 +7,7 @@ were called benign is not told again, unless it has become stranger.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
@@ -107,6 +107,16 @@ def read_verdicts(reader: Reader) -> list[Verdict]:
         Verdict(**{name: row[name] for name in names})
         for row in sorted(rows, key=lambda row: (row["created_ts"], row["verdict_id"]))
     ]
+
+
+def newest_verdicts(reader: Reader, days: Collection[date]) -> dict[tuple[date, str, str], str]:
+    """What was said last of each entity's day, of some days."""
+    names = ["event_date", "entity_type", "entity_id", "verdict", "created_ts", "verdict_id"]
+    rows = rows_of(reader.fetch(VERDICTS, names, event_date=days))
+    rows.sort(key=lambda row: (row["created_ts"], row["verdict_id"]))
+    return {
+        (row["event_date"], row["entity_type"], row["entity_id"]): row["verdict"] for row in rows
+    }
 
 
 def heeded_on(verdicts: Iterable[Verdict], night: date) -> tuple[Verdict, ...]:
